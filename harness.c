@@ -26,6 +26,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,7 +175,73 @@ typedef struct process {
 enum { PROCESS_TIMEOUT = -1000, PROCESS_NOT_STARTED = -1001 };
 
 /* Returns the exit status, -signal, PROCESS_TIMEOUT or PROCESS_NOT_STARTED.  out and errs are appended to; errs NULL = with out. */
-static int process_run(const process *p, text *out, text *errs);
+static int process_run(const process *p, text *out, text *errs)
+{
+    const size_t cap = p->out_cap ? p->out_cap : (size_t)64 << 20;
+    const double deadline = p->timeout_s > 0 ? aopt_seconds() + p->timeout_s : 0;
+    int in[2], o[2], e[2], start[2], status = 0, open_n = 2, timed_out = 0, i, exec_errno = 0;
+    size_t fed = 0;
+    text *sink[2];
+    struct pollfd fd[3];
+    pid_t pid;
+
+    if (pipe2(in, O_CLOEXEC) || pipe2(o, O_CLOEXEC) || pipe2(e, O_CLOEXEC) || pipe2(start, O_CLOEXEC)) return PROCESS_NOT_STARTED;
+    pid = fork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        signal(SIGPIPE, SIG_DFL);
+        if (dup2(in[0], 0) < 0 || dup2(o[1], 1) < 0 || dup2(e[1], 2) < 0 || (p->cwd && chdir(p->cwd) != 0)) _exit(127);
+        if (p->env) environ = (char **)(uintptr_t)p->env;
+        execvp(p->argv[0], (char *const *)(uintptr_t)p->argv);
+        exec_errno = errno;
+        if (write(start[1], &exec_errno, sizeof exec_errno) < 0) _exit(126);
+        _exit(127);
+    }
+    close(in[0]); close(o[1]); close(e[1]); close(start[1]);
+    if (pid < 0) {
+        close(in[1]); close(o[0]); close(e[0]); close(start[0]);
+        return PROCESS_NOT_STARTED;
+    }
+    setpgid(pid, pid);
+    fd[0].fd = o[0]; fd[1].fd = e[0]; fd[2].fd = p->input_n ? in[1] : -1;
+    if (!p->input_n) close(in[1]);
+    else fcntl(in[1], F_SETFL, O_NONBLOCK);
+    fd[0].events = fd[1].events = POLLIN; fd[2].events = POLLOUT;
+    sink[0] = out; sink[1] = errs ? errs : out;
+    while (open_n > 0) {
+        const double left = deadline > 0 ? deadline - aopt_seconds() : 1.0;
+        if (left <= 0) { timed_out = 1; break; }
+        fd[0].revents = fd[1].revents = fd[2].revents = 0;
+        if (poll(fd, 3, left > 1.0 ? 1000 : (int)(left * 1000) + 1) < 0 && errno != EINTR) break;
+        for (i = 0; i < 2; i++)
+            if (fd[i].fd >= 0 && (fd[i].revents & (POLLIN | POLLHUP | POLLERR))) {
+                char buf[65536];
+                const ssize_t k = read(fd[i].fd, buf, sizeof buf);
+                if (k > 0) {
+                    const size_t room = sink[i] && sink[i]->n < cap ? cap - sink[i]->n : 0;
+                    if (room) text_append(sink[i], buf, (size_t)k < room ? (size_t)k : room);
+                } else if (k == 0 || errno != EINTR) {
+                    close(fd[i].fd);
+                    fd[i].fd = -1;
+                    open_n--;
+                }
+            }
+        if (fd[2].fd >= 0 && fd[2].revents) {
+            const ssize_t k = write(fd[2].fd, (const char *)p->input + fed, p->input_n - fed);
+            if (k > 0) fed += (size_t)k;
+            if (fed == p->input_n || (k < 0 && errno != EAGAIN && errno != EINTR)) { close(fd[2].fd); fd[2].fd = -1; }
+        }
+    }
+    for (i = 0; i < 3; i++) if (fd[i].fd >= 0) close(fd[i].fd);
+    if (timed_out) kill(-pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) { }
+    kill(-pid, SIGKILL);                        /* whatever it left behind in its group */
+    i = (int)read(start[0], &exec_errno, sizeof exec_errno);
+    close(start[0]);
+    if (i == (int)sizeof exec_errno) return PROCESS_NOT_STARTED;
+    if (timed_out) return PROCESS_TIMEOUT;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
 
 /* ==== [4] build: a tree becomes a shared object ========================================================= */
 
