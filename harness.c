@@ -41,11 +41,11 @@
 
 /* ==== [2] the attempt: what one run leaves behind =======================================================
    The row of results.tsv, the log commit and the three human lines are all made from this struct. */
-typedef enum verdict { V_NONE, V_KEEP, V_BASELINE, V_NOISE, V_SLOWER, V_NOOP, V_REJECT, V_UNSTABLE, V_REFUSED } verdict;
+typedef enum verdict_id { V_NONE, V_KEEP, V_BASELINE, V_NOISE, V_SLOWER, V_NOOP, V_REJECT, V_UNSTABLE, V_REFUSED } verdict_id;
 
 typedef struct attempt {
     int64_t n;                          /* row number in this clone, from 1; 0 = not recorded */
-    verdict verdict; int code;          /* code = exit status */
+    verdict_id verdict; int code;          /* code = exit status */
     char utc[24];                       /* 2026-01-31T12:00:00Z */
     char task[48], device[128], scope[12], via[12];     /* scope: optimize | library; via: local | record */
     char desc[204], attack[64];
