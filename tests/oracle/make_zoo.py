@@ -17,6 +17,7 @@ import torch
 import safetensors.torch
 
 OUT = "tests/fixtures/zoo"
+SEEDS = "tests/fixtures/fuzz"
 NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64", torch.int64: "I64",
          torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL"}
 listing = []
@@ -151,10 +152,21 @@ def safetensors_files():
              {"a": torch.tensor([-1], dtype=torch.int8), "b": torch.tensor([1, 2], dtype=torch.uint8), "w": w})
 
 
+def seeds():
+    """Bare pickles and JSON from which the fuzz targets start."""
+    os.makedirs(SEEDS, exist_ok=True)
+    for name in ("dict", "leaves", "lists", "module", "parameter", "protocol4", "v3"):
+        with zipfile.ZipFile(os.path.join(OUT, name + ".pth")) as z, open(os.path.join(SEEDS, name + ".pkl.pth"), "wb") as f:
+            f.write(z.read(name + "/data.pkl"))
+    with open(os.path.join(SEEDS, "all.json"), "w") as f:
+        f.write('{"a":[1,-2.5e+10,0.125,true,false,null,[],{}],"\\u00e9\\ud83d\\ude00":"\\"\\\\\\/\\b\\f\\n\\r\\t","big":9223372036854775807}\n')
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     torch_files()
     safetensors_files()
+    seeds()
     with open(os.path.join(OUT, "zoo.txt"), "w", encoding="utf-8") as f:
         f.write("\n".join(listing) + "\n")
     total = sum(os.path.getsize(os.path.join(OUT, n)) for n in os.listdir(OUT))
