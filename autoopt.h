@@ -787,6 +787,14 @@ static aopt_status aopt__zip_end(aopt__pth *p, uint64_t *start, uint64_t *bytes,
     return AOPT_OK;
 }
 
+/* Only TorchScript has prefix/code/... and prefix/constants.pkl. */
+static int aopt__zip_is_script(const aopt__zip_entry *e)
+{
+    const char *slash = (const char *)memchr(e->name, '/', e->name_n);
+    const size_t n = slash ? e->name_n - (size_t)(slash + 1 - e->name) : 0;
+    return (n >= 5 && memcmp(slash + 1, "code/", 5) == 0) || (n == 13 && memcmp(slash + 1, "constants.pkl", 13) == 0);
+}
+
 /* Read the directory's entry at *at, all of it before `end`, and step over it. */
 static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, aopt__zip_entry *e)
 {
@@ -813,6 +821,7 @@ static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, a
         if ((unsigned char)e->name[i] < 0x20) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a control character in its name");
     if (!aopt__zip64_extra(c + 46 + e->name_n, extra_n, &e->size, &packed, &e->local))
         return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a damaged extra field in the directory");
+    if (aopt__zip_is_script(e)) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; torch.save the state_dict instead");
     if (e->flags & 0x2041) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "is encrypted");
     if (e->method != 0) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, e->method == 8 ? "is compressed (deflate)" : "is compressed");
     if (packed != e->size) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "is stored, but with two different sizes");
@@ -1646,7 +1655,7 @@ static aopt_status aopt__pth_tensors(aopt__pth *p)
     return p->status != AOPT_OK ? p->status : aopt__checkpoint_sort(p->ck, p->err);
 }
 
-/* Find <prefix>/data.pkl, refuse what only looks like a checkpoint, check the byte order. */
+/* Find <prefix>/data.pkl and check the byte order. */
 static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
 {
     aopt__zip_entry *order;
@@ -1662,13 +1671,6 @@ static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
                                    p->ck->label, (long long)p->entry_n);
     p->prefix = (*pickle)->name;
     p->prefix_n = (*pickle)->name_n - 8;
-    for (i = 0; i < p->entry_n; i++) {
-        const aopt__zip_entry *e = &p->entry[i];
-        if (e->name_n >= p->prefix_n + 5 && memcmp(e->name, p->prefix, p->prefix_n) == 0 && memcmp(e->name + p->prefix_n, "code/", 5) == 0)
-            return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; save the state_dict with torch.save");
-    }
-    if (aopt__zip_find(p, "constants.pkl", 13))
-        return aopt_fail(p->err, AOPT_E_UNSUPPORTED, "%s: a TorchScript archive (it has a constants.pkl); save the state_dict with torch.save", p->ck->label);
     order = aopt__zip_find(p, "byteorder", 9);
     if (order && (order->size != 6 || memcmp(order->data, "little", 6) != 0))
         return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, order, "does not say 'little'");

@@ -391,13 +391,19 @@ static void test_layout_refused(void)
     static const char *const constants[] = { "a/constants.pkl", "a/data.pkl" };
     static const unsigned char legacy[] = { 0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.' };
     char tar[512];
+    zip z;
     refused_entries("no data.pkl", none, 2, AOPT_E_FORMAT, "a zip of 2 entries, none of them */data.pkl");
     refused_entries("data.pkl at the top", bare, 1, AOPT_E_FORMAT, "none of them */data.pkl");
     refused_entries("two data.pkl", two, 2, AOPT_E_FORMAT, "zip entry 'b/data.pkl' is a second data.pkl");
     refused_entries("an entry twice", twice, 3, AOPT_E_FORMAT, "zip entry 'a/data/0' is there twice");
     refused_entries("TorchScript", script, 2, AOPT_E_UNSUPPORTED, "zip entry 'a/code/x.py' makes this a TorchScript archive");
-    refused_entries("TorchScript, constants", constants, 2, AOPT_E_UNSUPPORTED, "a TorchScript archive");
+    refused_entries("TorchScript, constants", constants, 2, AOPT_E_UNSUPPORTED, "zip entry 'a/constants.pkl' makes this a TorchScript archive");
     refused_entries("empty zip", none, 0, AOPT_E_FORMAT, "a zip of 0 entries");
+    z = pth_make(P_START P_T4 ".", sizeof(P_START P_T4 ".") - 1);     /* real ones compress their code: it is named all the same */
+    memcpy(z.out.b + z.central[2] + 46, "a/code/0", 8);
+    set16(z.out.b + z.central[2] + 10, 8);
+    refused("TorchScript, deflated", z.out.b, z.out.n, AOPT_E_UNSUPPORTED, "makes this a TorchScript archive");
+    free(z.out.b);
     refused("legacy", legacy, sizeof legacy, AOPT_E_UNSUPPORTED, "before 1.6");
     refused("pickle", "\x80\4N.", 4, AOPT_E_UNSUPPORTED, "a bare pickle");
     memset(tar, 0, sizeof tar);
