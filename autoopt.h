@@ -3166,12 +3166,12 @@ enum { AOPT__MAX_LAYERS = 96 };
 
 typedef struct aopt__layer { aopt__conv conv; const aopt_conv_weights *from; int64_t co_first; } aopt__layer;
 typedef struct aopt__norm { float *gamma; const aopt_norm_weights *from; } aopt__norm;
-typedef struct aopt__block { aopt__norm norm1, norm2; aopt__layer conv1, conv2, shortcut; aopt__ring ring1, ring2; } aopt__block;
+typedef struct aopt__resblock { aopt__norm norm1, norm2; aopt__layer conv1, conv2, shortcut; aopt__ring ring1, ring2; } aopt__resblock;
 typedef struct aopt__stage {
     int64_t H, W, ci, co;               /* of the frames that come in */
     int block_n, ft, fs;
     float *in;                          /* [H][W][ci] */
-    aopt__block block[AOPT_VAE_MAX_BLOCKS];
+    aopt__resblock block[AOPT_VAE_MAX_BLOCKS];
     aopt__layer resample, time[2];      /* the decoder's time_conv is two layers: earlier and later frame */
     aopt__ring ring;                    /* inputs of time_conv */
     float *shortcut;                    /* encoder: [H/fs][W/fs][co], filled by the ft frames of a group */
@@ -3188,7 +3188,7 @@ typedef struct aopt__net {
     aopt__layer latent_conv, conv1, qkv, proj, head_conv;
     aopt__norm attention_norm, head_norm;
     aopt__ring conv1_ring, head_ring;
-    aopt__block middle0, middle2;
+    aopt__resblock middle0, middle2;
     aopt__attention attention;
     aopt__stage stage[AOPT_VAE_STAGES];
     float *a, *b, *t, *qkv_out, *padded, *out;  /* frames on their way; padded has a border; out is what the callback sees */
@@ -3259,7 +3259,7 @@ static void aopt__plan_ring(aopt__net *n, aopt__ring *r, int64_t H, int64_t W, i
     n->ring[n->ring_n++] = r;
 }
 
-static void aopt__plan_block(aopt__net *n, aopt__block *b, const aopt_resblock_weights *from, int64_t H, int64_t W)
+static void aopt__plan_block(aopt__net *n, aopt__resblock *b, const aopt_resblock_weights *from, int64_t H, int64_t W)
 {
     aopt__plan_norm(n, &b->norm1, &from->norm1);
     aopt__plan_conv(n, &b->conv1, &from->conv1, 0, from->co, 1);
@@ -3543,7 +3543,7 @@ static void aopt__net_norm(aopt__net *n, const aopt__norm *m, const float *x, in
 }
 
 /* y is neither x nor n->t */
-static void aopt__net_block(aopt__net *n, aopt__block *b, const float *x, float *y)
+static void aopt__net_block(aopt__net *n, aopt__resblock *b, const float *x, float *y)
 {
     const int64_t H = b->ring1.H, W = b->ring1.W;
     const float *skip = x;
