@@ -88,17 +88,57 @@ typedef struct attempt {
     char utc[24];                       /* 2026-01-31T12:00:00Z */
     char task[48], device[128], scope[12], via[12];     /* scope: optimize | library; via: local | record */
     char desc[204], attack[64];
-    char candidate[65], incumbent[65];  /* SHA-256 of each side's sources (git blobs are named by the record) */
-    char harness_hash[65], env_hash[17], info[200];
+    char candidate[65], incumbent[65];  /* SHA-256 of each side's sources */
+    char candidate_blob[136], incumbent_blob[136];      /* their git names, "optimize.c[+autoopt_kernels.cuh]"; the record's */
+    char harness_hash[65];              /* of the frozen sources, so that a CPU and a CUDA build agree; 64 digits or a prefix */
+    char env_hash[17], reference[65];   /* reference: SHA-256 of the fp32 target, "" = none */
+    char info[200];
     double t_cand_ms, t_inc_ms, gain_pct, ci_lo, ci_hi, delta_pct;     /* NAN = not measured */
     int wins, pairs;
     struct { char name[40]; double value, limit; int sense, gated; char where[64]; } metric[16]; int metric_n;
     double margin_db, init_s, peak_mb, sm_mhz;
-    int lines_changed;
+    int locked;                         /* clocks locked: 1, 0, -1 = unknown */
+    int lines_changed;                  /* -1 = unknown; the record counts them */
     char sandbox[24];
     char why[512], next[512];
-    char *samples, *gate_text, *build_log, *stderr_tail, *profile;      /* malloc'ed text, or NULL */
+    /* malloc'ed text, or NULL.  profile: lines `item TAB calls TAB ms TAB share_pct TAB gflop_s TAB gb_s TAB floor_ms`,
+       largest first, under a header line that starts with "item"; lines that start with '#' are remarks (peaks, roofline). */
+    char *samples, *gate_text, *build_log, *stderr_tail, *profile;
 } attempt;
+
+static void attempt_init(attempt *a)
+{
+    memset(a, 0, sizeof *a);
+    a->t_cand_ms = a->t_inc_ms = a->gain_pct = a->ci_lo = a->ci_hi = a->delta_pct = NAN;
+    a->margin_db = a->init_s = a->peak_mb = a->sm_mhz = NAN;
+    a->locked = a->lines_changed = -1;
+}
+
+static void attempt_free(attempt *a)
+{
+    free(a->samples); free(a->gate_text); free(a->build_log); free(a->stderr_tail); free(a->profile);
+    a->samples = a->gate_text = a->build_log = a->stderr_tail = a->profile = NULL;
+}
+
+/* The judge or the record will not go on: why (printf-style) and the command that helps.  Returns code (40 to 45). */
+static int refuse(attempt *a, int code, const char *next, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static int refuse(attempt *a, int code, const char *next, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(a->why, sizeof a->why, format, args);
+    va_end(args);
+    snprintf(a->next, sizeof a->next, "%s", next);
+    a->verdict = V_REFUSED;
+    a->code = code;
+    return code;
+}
+
+static const char *verdict_name(verdict_id v)
+{
+    static const char *const name[] = { "NONE", "KEEP", "BASELINE", "NOISE", "SLOWER", "NOOP", "REJECT", "UNSTABLE", "REFUSED" };
+    return name[v];
+}
 
 /* ==== [3] tools: text, files, processes =================================================================
    Out of memory here is not a verdict about a candidate: the judge says so and exits with 125. */
