@@ -1806,7 +1806,8 @@ static void aopt__pth_collect(aopt__pth *p, const aopt__obj *o, size_t n, int de
         const aopt__kind kind = item->value->kind;
         size_t longer;
         if (p->visits++ == AOPT__PICKLE_OBJECTS) {
-            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label, (int)AOPT__PICKLE_OBJECTS);
+            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label,
+                                  (int)AOPT__PICKLE_OBJECTS);
             return;
         }
         if (kind != AOPT__KIND_TENSOR && !item->value->first) continue;        /* a number, a string, an empty dict */
@@ -2167,7 +2168,8 @@ static aopt_status aopt__safetensors_writable(const char *path, const aopt_tenso
     int64_t bytes;
     if (!t->name || strcmp(t->name, "__metadata__") == 0 || !aopt__name_ok(t->name))
         return aopt_fail(err, AOPT_E_ARG, "%s: a tensor without a name, named __metadata__, or with a control character in its name", path);
-    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS || !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
+    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS ||
+        !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
         return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' has no valid dtype and shape", path, t->name);
     if (t->device != AOPT_HOST) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not in host memory", path, t->name);
     if (!aopt_tensor_contiguous(t)) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not contiguous", path, t->name);

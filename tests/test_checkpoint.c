@@ -76,6 +76,27 @@ static void test_zoo(void)
     CHECK(files >= 25 && tensors >= 350, "the zoo has only %d files and %d tensors", files, tensors);
 }
 
+/* Whole models: every tensor converts, and each is found by its name. */
+static void test_models(void)
+{
+    static const char *const file[] = { "assets/tiny/tiny_vae.pth", "tests/fixtures/nano.pth", "tests/fixtures/odd.pth" };
+    size_t i;
+    for (i = 0; i < sizeof file / sizeof file[0]; i++) {
+        aopt_checkpoint *ck = NULL;
+        aopt_error err;
+        int64_t k;
+        CHECK(aopt_checkpoint_open(file[i], NULL, &ck, &err) == AOPT_OK && aopt_checkpoint_count(ck) == 196, "%s", ck ? file[i] : err.message);
+        for (k = 0; ck && k < aopt_checkpoint_count(ck); k++) {
+            const aopt_tensor *t = aopt_checkpoint_at(ck, k);
+            const int64_t n = aopt_tensor_numel(t);
+            float *x = (float *)malloc((size_t)n * sizeof *x);
+            CHECK(aopt_tensor_to_f32(t, x, n, &err) == AOPT_OK && aopt_checkpoint_find(ck, t->name) == t, "%s: %s", file[i], t->name);
+            free(x);
+        }
+        aopt_checkpoint_close(ck);
+    }
+}
+
 static int count_calls(void *user, const char *what, int64_t done, int64_t total)
 {
     int *calls = (int *)user;
@@ -603,6 +624,7 @@ static void test_writer(void)
 int main(void)
 {
     RUN(test_zoo);
+    RUN(test_models);
     RUN(test_options);
     RUN(test_pickle_refused);
     RUN(test_tensor_refused);
