@@ -59,7 +59,7 @@
    AOPT_STATIC        everywhere  all functions static: several files may each hold their own copy
    AUTOOPT_CUDA       everywhere  CUDA part on; needs nvcc, autoopt_kernels.cuh beside this file, cuBLAS
    AOPT_NO_STDIO      impl        no file access at all: *_open and *_write answer AOPT_E_UNSUPPORTED
-   AOPT_NO_IMAGES     impl        no PNG/JPEG, so no stb needed; y4m stays
+   AOPT_NO_IMAGES     impl        no PNG/JPEG; y4m stays.  Set by itself where <stb/stb_image.h> or <stb/stb_image_write.h> is absent
    AOPT_MALLOC(n), AOPT_REALLOC(p,n), AOPT_FREE(p)   impl, all or none; malloc's contract, NULL = no memory
    AOPT_ASSERT(x)     impl        for bugs of this library only, never for input; default assert.h */
 #ifdef AOPT_STATIC
@@ -72,6 +72,9 @@
 /* Functions of a static copy that a file happens not to use must not warn. */
 #if defined(AOPT_STATIC) && (defined(__GNUC__) || defined(__clang__))
 #pragma GCC diagnostic ignored "-Wunused-function"
+#endif
+#if defined(AOPT_STATIC) && defined(__CUDACC__)
+#pragma nv_diag_suppress 177
 #endif
 
 #ifdef __cplusplus
@@ -305,7 +308,22 @@ AOPT_API aopt_status aopt_compare(const float *video, const float *reference, in
                                   aopt_comparison *out, aopt_error *err);
 AOPT_API double aopt_psnr_db(double mse);               /* the formula above; NaN stays NaN */
 
-/* ==== [A6] bench ======================================================================================== */
+/* ==== [A6] bench ========================================================================================
+   Medians and order statistics only: no assumption about the shape of a timing distribution. */
+AOPT_API double aopt_median(const double *v, int64_t n);           /* v is left alone; NaN if n < 1 or memory is short */
+AOPT_API double aopt_mad(const double *v, int64_t n);              /* median absolute deviation, not scaled */
+/* The confidence interval of a median of n values is [sorted[r-1], sorted[n-r]] with r = aopt_ci_rank(n, alpha):
+   the largest r with P(Binomial(n, 1/2) < r) <= alpha/2; 0 = n is too small for this alpha. */
+AOPT_API int aopt_ci_rank(int n, double alpha);
+/* That interval; returns 0 and sets both ends to NaN if n is too small. */
+AOPT_API int aopt_median_ci(const double *v, int n, double alpha, double *lo, double *hi);
+/* Standard error of the median of n paired log-ratios, from their own spread: 1.25 * 1.4826 MAD / sqrt(n). */
+AOPT_API double aopt_noise_floor(const double *d, int n);
+/* A random f32 tensor that looks like `fixed` (f32, host, contiguous): the same mean and deviation in each slice of dimension
+   `channel` (-1 = over the whole tensor) and, along every other dimension, the same correlation of neighbours (clamped to
+   [0, 0.98]).  Gaussian, a function of seed alone.  out[numel] must not overlap fixed.
+   AOPT_E_ARG (dtype, layout), AOPT_E_MEMORY */
+AOPT_API aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uint64_t seed, float *out, aopt_error *err);
 
 /* ==== [A7] profile ====================================================================================== */
 enum { AOPT_PROFILE_MAX = 256 };
@@ -357,7 +375,51 @@ AOPT_API void aopt_ref_avg_down(const float *x, int64_t T, int64_t H, int64_t W,
 AOPT_API void aopt_ref_patchify(const float *frame, int64_t channel_stride, int64_t H, int64_t W, float *y, int threads);
 AOPT_API void aopt_ref_unpatchify(const float *x, int64_t H, int64_t W, float *frame, int threads);     /* clamps to [-1, 1] */
 
-/* ==== [A9] frames ======================================================================================= */
+/* ==== [A9] frames =======================================================================================
+   8-bit pictures and video <-> f32 in [-1, 1]: x = byte/127.5 - 1 and byte = round((x + 1)*127.5), clamped; NaN becomes 0.
+   y4m is 8 bits per sample.  The format leaves the colour matrix open; here it is BT.601 with limited range (Y 16..235), or
+   full range where the header says XCOLORRANGE=FULL.  Read: C420*, C422, C444, Cmono, progressive; chroma is repeated, not
+   interpolated.  Written: C444. */
+typedef struct aopt_clip {
+    int64_t F, H, W;
+    int fps_num, fps_den;               /* 24:1 where the source does not say */
+    float *video;                       /* f32 [3][F][H][W], owned: aopt_clip_free */
+} aopt_clip;
+/* path: a folder (its .png, .jpg and .jpeg files, sorted by name), one such picture, a .y4m file, or "-" for y4m on stdin.
+   AOPT_E_IO, AOPT_E_FORMAT, AOPT_E_SHAPE (pictures of different sizes; names the file), AOPT_E_MISSING (no picture or frame),
+   AOPT_E_UNSUPPORTED (AOPT_NO_IMAGES, or a y4m feature by name), AOPT_E_MEMORY.  After an error out is all zero. */
+AOPT_API aopt_status aopt_clip_read(const char *path, aopt_clip *out, aopt_error *err);
+AOPT_API void aopt_clip_free(aopt_clip *clip);                      /* all zero is fine */
+
+/* Write frame by frame.  path: "frames/f%04d.png" (one %d or %0Nd; missing folders are made; numbers start at 0), "x.y4m",
+   or "-" for y4m on stdout.  Files appear under their names when whole; a y4m file when the writer is closed with keep = 1.
+   AOPT_E_ARG   another kind of path, or stdout is a terminal
+   AOPT_E_CANCELLED   the other end of the pipe is closed (the program must ignore SIGPIPE)
+   AOPT_E_IO, AOPT_E_UNSUPPORTED (AOPT_NO_IMAGES), AOPT_E_MEMORY */
+typedef struct aopt_frame_writer aopt_frame_writer;
+AOPT_API aopt_status aopt_frame_writer_open(const char *path, int64_t H, int64_t W, int fps_num, int fps_den, aopt_frame_writer **out, aopt_error *err);
+/* frame: f32 [3][H][W] with channel_stride elements from one channel to the next. */
+AOPT_API aopt_status aopt_frame_writer_add(aopt_frame_writer *w, const float *frame, int64_t channel_stride, aopt_error *err);
+/* Frees w, always (NULL is fine).  keep = 0: what is not yet under its name is removed. */
+AOPT_API aopt_status aopt_frame_writer_close(aopt_frame_writer *w, int keep, aopt_error *err);
+
+/* y4m over any source and sink. */
+typedef struct aopt_y4m {
+    int64_t H, W;
+    int fps_num, fps_den, full_range;
+    int chroma_w, chroma_h;             /* pixels per chroma sample, 1 or 2; 0 = mono */
+} aopt_y4m;
+/* Returns n, or fewer bytes at the end of the input, or a negative number after an error. */
+typedef int64_t (*aopt_read_fn)(void *user, void *bytes, int64_t n);
+/* label stands for the path in messages. */
+AOPT_API aopt_status aopt_y4m_read_header(aopt_read_fn read, void *user, const char *label, aopt_y4m *out, aopt_error *err);
+AOPT_API int64_t aopt_y4m_frame_bytes(const aopt_y4m *y);           /* of the planes of one frame */
+/* planes: scratch of aopt_y4m_frame_bytes.  frame: f32 [3][H][W].  *end = 1 where the input ends before a frame begins. */
+AOPT_API aopt_status aopt_y4m_read_frame(const aopt_y4m *y, aopt_read_fn read, void *user, const char *label,
+                                         unsigned char *planes, float *frame, int *end, aopt_error *err);
+AOPT_API int aopt_y4m_write_header(int64_t H, int64_t W, int fps_num, int fps_den, char out[128]);     /* returns its length */
+/* One frame with its "FRAME\n" into out[6 + 3*H*W]. */
+AOPT_API void aopt_y4m_write_frame(const float *frame, int64_t channel_stride, int64_t H, int64_t W, unsigned char *out);
 
 /* ==== [A10] small tools =================================================================================
    JSON (RFC 8259), strict: UTF-8 checked, duplicate keys refused, depth at most 64, at most 4194304 values, numbers that a
@@ -408,12 +470,63 @@ typedef struct aopt_device {
 } aopt_device;
 typedef struct aopt_decoder {           /* what build_decoder returns */
     void *ctx;
-    aopt_status (*decode)(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err);
+    /* input -> output, both f32, contiguous, on the device of `build`; input must not be written.  Called many times, from one
+       thread.  Returns when every element of output is written (on CUDA: when all that writes it is launched). */
+    aopt_status (*decode)(void *ctx, const aopt_tensor *input, aopt_tensor *output, aopt_error *err);
     void (*close)(void *ctx);
     char info[200];                     /* one line: what this variant does */
 } aopt_decoder;
-/* The one function of optimize.c.  Sees the model, the shape and the device; never a latent. */
-aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err);
+
+#if defined(__GNUC__)
+#define AOPT_EXPORT __attribute__((visibility("default")))
+#else
+#define AOPT_EXPORT
+#endif
+/* The one function of optimize.c, and its only external name.  Sees the model, the shape and the device; never an input. */
+AOPT_EXPORT aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, const aopt_device *device,
+                                      aopt_decoder *out, aopt_error *err);
+
+enum { AOPT_MAX_METRICS = 16 };
+typedef struct aopt_metric {            /* one figure of a comparison */
+    char name[40];                      /* as in goals.json */
+    double value;                       /* NaN passes no limit */
+    int sense;                          /* +1 more is better, -1 less is better */
+    char where[64];                     /* place of the worst element or frame; "" = nowhere in particular */
+} aopt_metric;
+typedef struct aopt_cost {              /* of one decode of a shape */
+    double flops;                       /* as the reference counts them, 2 per multiply-add */
+    double bytes;                       /* least traffic: weights and input read once, output written once */
+    int64_t memory;                     /* peak bytes of the reference, beside input and output */
+} aopt_cost;
+typedef struct aopt_command {           /* an extra command of the harness; argv[0] is its name, returns the exit status */
+    const char *name, *usage;
+    int (*run)(int argc, char **argv);
+} aopt_command;
+
+/* Everything in host memory.  Tensors are contiguous f32 with their data already allocated by the caller.
+   `prefix` counts slices along causal_axis of the input and means: only the part of the output that the first `prefix`
+   slices determine; 0 = all of it.  model/target.h defines `static const aopt_target target`. */
+typedef struct aopt_target {
+    const char *name;                           /* "wan22-vae-decoder" */
+    const char *input_name, *output_name;       /* in messages: "latent", "video" */
+    int causal_axis;                            /* of the input: slices j, j+1, ... never change the output of prefix j; -1 = not causal */
+    /* Weights from a file; close frees what open made. */
+    aopt_status (*open)(const char *path, aopt_model *model, aopt_error *err);
+    void (*close)(aopt_model *model);
+    /* Shapes of input and output (data = NULL), or AOPT_E_SHAPE. */
+    aopt_status (*tensors)(const aopt_model *model, const aopt_shape *shape, aopt_tensor *input, aopt_tensor *output, aopt_error *err);
+    aopt_status (*cost)(const aopt_model *model, const aopt_shape *shape, aopt_cost *out, aopt_error *err);
+    /* The fixed input of a task. */
+    aopt_status (*load_input)(const aopt_model *model, const char *path, aopt_tensor *input, aopt_error *err);
+    /* An input that nobody has seen, with the statistics and smoothness of the fixed one: a function of seed. */
+    aopt_status (*fresh_input)(const aopt_model *model, const aopt_tensor *fixed, uint64_t seed, aopt_tensor *input, aopt_error *err);
+    /* The truth, fp32.  With a prefix the rest of output is left alone.  progress may be NULL. */
+    aopt_status (*reference)(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
+                             aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err);
+    /* Fill metric[] and return how many.  Must survive NaN and infinities: they make a value NaN, never a good one. */
+    int (*compare)(const aopt_tensor *want, const aopt_tensor *got, int64_t prefix, aopt_metric metric[AOPT_MAX_METRICS]);
+    const aopt_command *command; int command_n;
+} aopt_target;
 
 #ifdef __cplusplus
 }
@@ -455,6 +568,44 @@ aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, cons
 #define AOPT_FREE(p) free(p)
 #else
 #error "autoopt.h: define all of AOPT_MALLOC, AOPT_REALLOC, AOPT_FREE, or none"
+#endif
+#ifndef AOPT_NO_STDIO
+#include <dirent.h>
+#include <errno.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+/* stb, [A9]: private copies of stb_image and stb_image_write.  A file that needs its own includes them first. */
+#if !defined(AOPT_NO_IMAGES) && defined(__has_include)
+#if !__has_include(<stb/stb_image.h>) || !__has_include(<stb/stb_image_write.h>)
+#define AOPT_NO_IMAGES
+#endif
+#endif
+#if !defined(AOPT_NO_IMAGES) && !defined(AOPT_NO_STDIO)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__cplusplus)
+#pragma GCC diagnostic ignored "-Wunused-function"      /* gcc's C warns at the end of the file, so no pop, of what stb declares static and omits */
+#endif
+#ifndef STBI_INCLUDE_STB_IMAGE_H
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_NO_STDIO
+#define STBI_MALLOC(n) AOPT_MALLOC(n)
+#define STBI_REALLOC(p, n) AOPT_REALLOC(p, n)
+#define STBI_FREE(p) AOPT_FREE(p)
+#include <stb/stb_image.h>
+#endif
+#ifndef INCLUDE_STB_IMAGE_WRITE_H
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STBI_WRITE_NO_STDIO
+#define STBIW_MALLOC(n) AOPT_MALLOC(n)
+#define STBIW_REALLOC(p, n) AOPT_REALLOC(p, n)
+#define STBIW_FREE(p) AOPT_FREE(p)
+#include <stb/stb_image_write.h>
+#endif
 #endif
 
 #ifdef __cplusplus
@@ -4060,8 +4211,8 @@ static double aopt__compare_frame(const float *video, const float *reference, in
     }
     for (i = 0; i < tiles_x * tiles_y; i++) {
         const int64_t top = i / tiles_x * AOPT_COMPARE_TILE, left = i % tiles_x * AOPT_COMPARE_TILE;
-        const int64_t rows = H - top < AOPT_COMPARE_TILE ? H - top : AOPT_COMPARE_TILE, columns = W - left < AOPT_COMPARE_TILE ? W - left : AOPT_COMPARE_TILE;
-        const double psnr = aopt_psnr_db(tile[i] / (3.0 * (double)(rows * columns)));
+        const int64_t bottom = top + AOPT_COMPARE_TILE < H ? top + AOPT_COMPARE_TILE : H, right = left + AOPT_COMPARE_TILE < W ? left + AOPT_COMPARE_TILE : W;
+        const double psnr = aopt_psnr_db(tile[i] / (3.0 * (double)((bottom - top) * (right - left))));
         if (psnr < out->psnr_tile_min_db) {
             out->psnr_tile_min_db = psnr;
             out->tile_min[0] = f; out->tile_min[1] = top; out->tile_min[2] = left;
@@ -4114,6 +4265,120 @@ AOPT__DEF aopt_status aopt_compare(const float *video, const float *reference, i
 }
 
 /* ==== [I8] bench ======================================================================================== */
+static int aopt__double_order(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double *aopt__sorted(const double *v, int64_t n)
+{
+    double *s = n < 1 ? NULL : (double *)aopt__alloc(n, (int64_t)sizeof *s);
+    if (!s) return NULL;
+    memcpy(s, v, (size_t)n * sizeof *s);
+    qsort(s, (size_t)n, sizeof *s, aopt__double_order);
+    return s;
+}
+
+AOPT__DEF double aopt_median(const double *v, int64_t n)
+{
+    double *s = aopt__sorted(v, n), m;
+    if (!s) return NAN;
+    m = n % 2 ? s[n / 2] : 0.5 * (s[n / 2 - 1] + s[n / 2]);
+    AOPT_FREE(s);
+    return m;
+}
+
+AOPT__DEF double aopt_mad(const double *v, int64_t n)
+{
+    double *s = aopt__sorted(v, n), m;
+    int64_t i;
+    if (!s) return NAN;
+    m = aopt_median(v, n);
+    for (i = 0; i < n; i++) s[i] = fabs(v[i] - m);
+    m = aopt_median(s, n);
+    AOPT_FREE(s);
+    return m;
+}
+
+AOPT__DEF int aopt_ci_rank(int n, double alpha)
+{
+    double choose = 1, p = 0;
+    int k;
+    for (k = 0; k < n / 2; k++) {
+        p += ldexp(choose, -n);
+        if (p > alpha / 2) break;
+        choose = choose * (n - k) / (k + 1);
+    }
+    return k;
+}
+
+AOPT__DEF int aopt_median_ci(const double *v, int n, double alpha, double *lo, double *hi)
+{
+    const int r = aopt_ci_rank(n, alpha);
+    double *s = r > 0 ? aopt__sorted(v, n) : NULL;
+    *lo = s ? s[r - 1] : NAN;
+    *hi = s ? s[n - r] : NAN;
+    if (s) AOPT_FREE(s);
+    return s != NULL;
+}
+
+AOPT__DEF double aopt_noise_floor(const double *d, int n)
+{
+    return 1.25 * 1.4826 * aopt_mad(d, n) / sqrt((double)n);
+}
+
+/* Correlation of neighbours along dimension `axis` of x, which is centred already. */
+static double aopt__lag1(const aopt_tensor *t, const float *x, int axis)
+{
+    const int64_t n = aopt_tensor_numel(t), step = t->stride[axis], len = t->shape[axis];
+    double num = 0, den = 0;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        den += (double)x[i] * x[i];
+        if (i / step % len + 1 < len) num += (double)x[i] * x[i + step];
+    }
+    num = len > 1 && den > 0 ? num / den * (double)len / (double)(len - 1) : 0;
+    return num > 0.98 ? 0.98 : num > 0 ? num : 0;
+}
+
+AOPT__DEF aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uint64_t seed, float *out, aopt_error *err)
+{
+    const int64_t n = aopt_tensor_numel(fixed), c_n = channel < 0 ? 1 : fixed->shape[channel];
+    const int64_t c_step = channel < 0 ? n : fixed->stride[channel], per = c_n > 0 ? n / c_n : 0;
+    const float *x = (const float *)fixed->data;
+    double *mean, *dev;
+    int64_t i;
+    int axis;
+    if (fixed->dtype != AOPT_F32 || !aopt_tensor_contiguous(fixed) || n < 1 || channel >= fixed->ndim)
+        return aopt_fail(err, AOPT_E_ARG, "random_like: needs a contiguous f32 tensor");
+    mean = (double *)aopt__alloc(2 * c_n, (int64_t)sizeof *mean);
+    if (!mean) return aopt_fail(err, AOPT_E_MEMORY, "random_like: out of memory");
+    dev = mean + c_n;
+    for (i = 0; i < 2 * c_n; i++) mean[i] = 0;
+    for (i = 0; i < n; i++) mean[i / c_step % c_n] += x[i];
+    for (i = 0; i < c_n; i++) mean[i] /= (double)per;
+    for (i = 0; i < n; i++) {
+        out[i] = (float)(x[i] - mean[i / c_step % c_n]);
+        dev[i / c_step % c_n] += (double)out[i] * out[i];
+    }
+    for (i = 0; i < c_n; i++) dev[i] = sqrt(dev[i] / (double)per);
+    {
+        double rho[AOPT_MAX_DIMS], keep;
+        for (axis = 0; axis < fixed->ndim; axis++) rho[axis] = axis == channel ? 0 : aopt__lag1(fixed, out, axis);
+        for (i = 0; i < n; i++) out[i] = aopt_random_normal(seed, (uint64_t)i);
+        for (axis = 0; axis < fixed->ndim; axis++) {
+            if (rho[axis] <= 0) continue;
+            keep = sqrt(1 - rho[axis] * rho[axis]);             /* first-order autoregression: deviation stays 1 */
+            for (i = 0; i < n; i++)
+                if (i / fixed->stride[axis] % fixed->shape[axis] > 0)
+                    out[i] = (float)(rho[axis] * out[i - fixed->stride[axis]] + keep * out[i]);
+        }
+    }
+    for (i = 0; i < n; i++) out[i] = (float)(mean[i / c_step % c_n] + dev[i / c_step % c_n] * out[i]);
+    AOPT_FREE(mean);
+    return AOPT_OK;
+}
 
 /* ==== [I9] profile ====================================================================================== */
 AOPT__DEF void aopt_profile_add(aopt_profile *p, const char *name, double seconds, double flops, double bytes)
@@ -4134,6 +4399,583 @@ AOPT__DEF void aopt_profile_add(aopt_profile *p, const char *name, double second
 }
 
 /* ==== [I10] frames ====================================================================================== */
+enum { AOPT__MAX_SIDE = 16384 };            /* of a picture, in pixels */
+
+/* (x + 1)*scale rounded, x clamped to [-1, 1]. */
+static int aopt__quantise(float x, float scale)
+{
+    if (!(x > -1.0f)) return 0;             /* NaN too */
+    return (int)((x < 1.0f ? x + 1.0f : 2.0f) * scale + 0.5f);
+}
+
+static float aopt__clamp1(float x) { return x < -1.0f ? -1.0f : x > 1.0f ? 1.0f : x; }
+
+/* -- y4m -- */
+
+/* Up to the next '\n', which is dropped.  *n: length; -1 = the input ended before the first byte. */
+static aopt_status aopt__y4m_line(aopt_read_fn read, void *user, const char *label, char *line, int size, int *n, aopt_error *err)
+{
+    int64_t k;
+    for (*n = 0; *n < size; ++*n) {
+        k = read(user, line + *n, 1);
+        if (k < 0) return aopt_fail(err, AOPT_E_IO, "%s: cannot be read", label);
+        if (k == 0 && *n == 0) { *n = -1; return AOPT_OK; }
+        if (k == 0) return aopt_fail(err, AOPT_E_FORMAT, "%s: ends inside a y4m header line", label);
+        if (line[*n] == '\n') { line[*n] = 0; return AOPT_OK; }
+        if (line[*n] == 0) return aopt_fail(err, AOPT_E_FORMAT, "%s: a zero byte in a y4m header line", label);
+    }
+    return aopt_fail(err, AOPT_E_FORMAT, "%s: a y4m header line is longer than %d bytes", label, size - 1);
+}
+
+/* A decimal number in 0..limit at *p, which moves past it; -1 if there is none. */
+static int64_t aopt__y4m_number(const char **p, int64_t limit)
+{
+    int64_t v = 0;
+    if (**p < '0' || **p > '9') return -1;
+    for (; **p >= '0' && **p <= '9'; ++*p) {
+        v = v * 10 + (**p - '0');
+        if (v > limit) return -1;
+    }
+    return v;
+}
+
+static aopt_status aopt__y4m_colour(const char *s, const char *label, aopt_y4m *out, aopt_error *err)
+{
+    static const struct { const char *name; int w, h; } known[] = {
+        { "420", 2, 2 }, { "420jpeg", 2, 2 }, { "420mpeg2", 2, 2 }, { "420paldv", 2, 2 }, { "422", 2, 1 }, { "444", 1, 1 }, { "mono", 0, 0 }
+    };
+    size_t i;
+    for (i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(s, known[i].name) == 0) {
+            out->chroma_w = known[i].w;
+            out->chroma_h = known[i].h;
+            return AOPT_OK;
+        }
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: y4m colour space C%.40s; C420*, C422, C444 and Cmono with 8 bits are read", label, s);
+}
+
+/* One parameter of the header, like "W832"; the letter says which. */
+static aopt_status aopt__y4m_parameter(const char *s, const char *label, aopt_y4m *out, aopt_error *err)
+{
+    const char *p = s + 1;
+    int64_t a, b;
+    switch (s[0]) {
+        case 'W': case 'H':
+            a = aopt__y4m_number(&p, AOPT__MAX_SIDE);
+            if (a < 1 || *p) return aopt_fail(err, AOPT_E_FORMAT, "%s: y4m size %.40s; expected 1 to %d", label, s, (int)AOPT__MAX_SIDE);
+            *(s[0] == 'W' ? &out->W : &out->H) = a;
+            return AOPT_OK;
+        case 'F':
+            a = aopt__y4m_number(&p, INT32_MAX);
+            b = *p == ':' ? (p++, aopt__y4m_number(&p, INT32_MAX)) : -1;
+            if (a < 0 || b < 0 || *p) return aopt_fail(err, AOPT_E_FORMAT, "%s: y4m frame rate %.40s; expected Fn:d", label, s);
+            if (a > 0 && b > 0) { out->fps_num = (int)a; out->fps_den = (int)b; }
+            return AOPT_OK;
+        case 'I':
+            if (strcmp(p, "p") == 0 || strcmp(p, "?") == 0) return AOPT_OK;
+            return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: interlaced y4m (%.40s)", label, s);
+        case 'C':
+            return aopt__y4m_colour(p, label, out, err);
+        case 'X':
+            if (strcmp(p, "COLORRANGE=FULL") == 0) out->full_range = 1;
+            return AOPT_OK;
+        default:
+            return AOPT_OK;                 /* A, the pixel's aspect, and what the format may add */
+    }
+}
+
+AOPT__DEF aopt_status aopt_y4m_read_header(aopt_read_fn read, void *user, const char *label, aopt_y4m *out, aopt_error *err)
+{
+    static const char magic[] = "YUV4MPEG2";
+    char line[1024], *s, *next;
+    aopt_status st;
+    int n;
+
+    memset(out, 0, sizeof *out);
+    out->fps_num = 24;
+    out->fps_den = 1;
+    out->chroma_w = out->chroma_h = 2;      /* what a header without C means */
+    for (n = 0; n < (int)sizeof magic - 1; n++) {   /* byte by byte: another kind of file must not be called a long line */
+        const int64_t k = read(user, line + n, 1);
+        if (k < 0) return aopt_fail(err, AOPT_E_IO, "%s: cannot be read", label);
+        if (k == 0 || line[n] != magic[n]) return aopt_fail(err, AOPT_E_FORMAT, "%s: not a y4m stream (it does not begin with %s)", label, magic);
+    }
+    st = aopt__y4m_line(read, user, label, line, (int)sizeof line, &n, err);
+    if (st) return st;
+    if (n < 1 || line[0] != ' ') return aopt_fail(err, AOPT_E_FORMAT, "%s: a y4m header without parameters", label);
+    for (s = line; *s; s = next) {
+        while (*s == ' ') s++;
+        next = strchr(s, ' ');
+        if (next) *next++ = 0;
+        else next = s + strlen(s);
+        if (*s && (st = aopt__y4m_parameter(s, label, out, err)) != AOPT_OK) return st;
+    }
+    if (!out->W || !out->H) return aopt_fail(err, AOPT_E_FORMAT, "%s: a y4m header without %s", label, out->W ? "H" : "W");
+    return AOPT_OK;
+}
+
+/* Chroma samples of one plane. */
+static int64_t aopt__y4m_chroma(const aopt_y4m *y, int64_t *row)
+{
+    if (!y->chroma_w) { *row = 0; return 0; }
+    *row = (y->W + y->chroma_w - 1) / y->chroma_w;
+    return *row * ((y->H + y->chroma_h - 1) / y->chroma_h);
+}
+
+AOPT__DEF int64_t aopt_y4m_frame_bytes(const aopt_y4m *y)
+{
+    int64_t row;
+    return y->H * y->W + 2 * aopt__y4m_chroma(y, &row);
+}
+
+AOPT__DEF aopt_status aopt_y4m_read_frame(const aopt_y4m *y, aopt_read_fn read, void *user, const char *label,
+                                          unsigned char *planes, float *frame, int *end, aopt_error *err)
+{
+    const int64_t bytes = aopt_y4m_frame_bytes(y), n = y->H * y->W;
+    const float black = y->full_range ? 0.0f : 16.0f, luma = 2.0f / (y->full_range ? 255.0f : 219.0f), chroma = 2.0f / (y->full_range ? 255.0f : 224.0f);
+    int64_t row, samples, got, i, j;
+    char line[256];
+    aopt_status st;
+    int length;
+
+    *end = 0;
+    st = aopt__y4m_line(read, user, label, line, (int)sizeof line, &length, err);
+    if (st) return st;
+    if (length < 0) { *end = 1; return AOPT_OK; }
+    if (strncmp(line, "FRAME", 5) != 0 || (line[5] && line[5] != ' ')) return aopt_fail(err, AOPT_E_FORMAT, "%s: expected a y4m FRAME header", label);
+    got = read(user, planes, bytes);
+    if (got < 0) return aopt_fail(err, AOPT_E_IO, "%s: cannot be read", label);
+    if (got != bytes) return aopt_fail(err, AOPT_E_FORMAT, "%s: ends inside a frame: %lld of %lld bytes", label, (long long)got, (long long)bytes);
+    samples = aopt__y4m_chroma(y, &row);
+    for (i = 0; i < y->H; i++)
+        for (j = 0; j < y->W; j++) {
+            const int64_t p = i * y->W + j, q = samples ? n + i / y->chroma_h * row + j / y->chroma_w : 0;
+            const float l = ((float)planes[p] - black) * luma - 1.0f;
+            const float cb = samples ? ((float)planes[q] - 128.0f) * chroma : 0.0f, cr = samples ? ((float)planes[q + samples] - 128.0f) * chroma : 0.0f;
+            frame[p] = aopt__clamp1(l + 1.402f * cr);
+            frame[n + p] = aopt__clamp1(l - 0.344136f * cb - 0.714136f * cr);
+            frame[2 * n + p] = aopt__clamp1(l + 1.772f * cb);
+        }
+    return AOPT_OK;
+}
+
+AOPT__DEF int aopt_y4m_write_header(int64_t H, int64_t W, int fps_num, int fps_den, char out[128])
+{
+    return snprintf(out, 128, "YUV4MPEG2 W%lld H%lld F%d:%d Ip A1:1 C444 XCOLORRANGE=LIMITED\n", (long long)W, (long long)H, fps_num, fps_den);
+}
+
+AOPT__DEF void aopt_y4m_write_frame(const float *frame, int64_t channel_stride, int64_t H, int64_t W, unsigned char *out)
+{
+    const int64_t n = H * W;
+    int64_t i;
+    memcpy(out, "FRAME\n", 6);
+    out += 6;
+    for (i = 0; i < n; i++) {
+        const float r = (float)aopt__quantise(frame[i], 127.5f), g = (float)aopt__quantise(frame[channel_stride + i], 127.5f);
+        const float b = (float)aopt__quantise(frame[2 * channel_stride + i], 127.5f), y = 0.299f * r + 0.587f * g + 0.114f * b;
+        out[i] = (unsigned char)(16.5f + y * (219.0f / 255.0f));
+        out[n + i] = (unsigned char)(128.5f + (b - y) * (224.0f / 255.0f / 1.772f));
+        out[2 * n + i] = (unsigned char)(128.5f + (r - y) * (224.0f / 255.0f / 1.402f));
+    }
+}
+
+AOPT__DEF void aopt_clip_free(aopt_clip *clip)
+{
+    AOPT_FREE(clip->video);
+    memset(clip, 0, sizeof *clip);
+}
+
+#ifdef AOPT_NO_STDIO
+AOPT__DEF aopt_status aopt_clip_read(const char *path, aopt_clip *out, aopt_error *err)
+{
+    memset(out, 0, sizeof *out);
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: built without file access (AOPT_NO_STDIO)", path);
+}
+
+AOPT__DEF aopt_status aopt_frame_writer_open(const char *path, int64_t H, int64_t W, int fps_num, int fps_den, aopt_frame_writer **out, aopt_error *err)
+{
+    (void)H; (void)W; (void)fps_num; (void)fps_den;
+    *out = NULL;
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: built without file access (AOPT_NO_STDIO)", path);
+}
+
+AOPT__DEF aopt_status aopt_frame_writer_add(aopt_frame_writer *w, const float *frame, int64_t channel_stride, aopt_error *err)
+{
+    (void)w; (void)frame; (void)channel_stride;
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "built without file access (AOPT_NO_STDIO)");
+}
+
+AOPT__DEF aopt_status aopt_frame_writer_close(aopt_frame_writer *w, int keep, aopt_error *err)
+{
+    (void)w; (void)keep; (void)err;
+    return AOPT_OK;
+}
+#else
+
+static int64_t aopt__file_read(void *user, void *bytes, int64_t n)
+{
+    const size_t k = fread(bytes, 1, (size_t)n, (FILE *)user);
+    return ferror((FILE *)user) ? -1 : (int64_t)k;
+}
+
+static int aopt__ends_with(const char *s, const char *ending)
+{
+    const size_t n = strlen(s), k = strlen(ending);
+    return n >= k && strcasecmp(s + n - k, ending) == 0;
+}
+
+static int aopt__is_picture(const char *name)
+{
+    return aopt__ends_with(name, ".png") || aopt__ends_with(name, ".jpg") || aopt__ends_with(name, ".jpeg");
+}
+
+/* Frames arrive one by one in [F][3][H][W] and their number may be unknown: append, then reorder once. */
+static aopt_status aopt__clip_grow(aopt_clip *clip, int64_t *capacity, const char *label, aopt_error *err)
+{
+    const int64_t frame = 3 * clip->H * clip->W;
+    int64_t bytes, want = *capacity + *capacity / 2 + 8;
+    float *p = NULL;
+    if (clip->F < *capacity) return AOPT_OK;
+    if (aopt__mul(frame * (int64_t)sizeof(float), want, &bytes) && (uint64_t)bytes <= SIZE_MAX / 2) p = (float *)AOPT_REALLOC(clip->video, (size_t)bytes);
+    if (!p) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for %lld frames of %lldx%lld", label, (long long)want, (long long)clip->W, (long long)clip->H);
+    clip->video = p;
+    *capacity = want;
+    return AOPT_OK;
+}
+
+/* [F][3][H][W] -> [3][F][H][W] */
+static aopt_status aopt__clip_reorder(aopt_clip *clip, const char *label, aopt_error *err)
+{
+    const int64_t n = clip->H * clip->W;
+    float *p = (float *)aopt__alloc(clip->F, 3 * n * (int64_t)sizeof(float));
+    int64_t f, c;
+    if (!p) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for %lld frames of %lldx%lld", label, (long long)clip->F, (long long)clip->W, (long long)clip->H);
+    for (f = 0; f < clip->F; f++)
+        for (c = 0; c < 3; c++) memcpy(p + (c * clip->F + f) * n, clip->video + (3 * f + c) * n, (size_t)n * sizeof(float));
+    AOPT_FREE(clip->video);
+    clip->video = p;
+    return AOPT_OK;
+}
+
+static aopt_status aopt__clip_read_y4m(FILE *file, const char *label, aopt_clip *out, aopt_error *err)
+{
+    unsigned char *planes;
+    int64_t capacity = 0;
+    aopt_status st;
+    aopt_y4m y;
+    int end = 0;
+
+    st = aopt_y4m_read_header(aopt__file_read, file, label, &y, err);
+    if (st) return st;
+    out->H = y.H; out->W = y.W; out->fps_num = y.fps_num; out->fps_den = y.fps_den;
+    planes = (unsigned char *)aopt__alloc(aopt_y4m_frame_bytes(&y), 1);
+    if (!planes) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for a frame of %lldx%lld", label, (long long)y.W, (long long)y.H);
+    while (!st && !end) {
+        st = aopt__clip_grow(out, &capacity, label, err);
+        if (!st) st = aopt_y4m_read_frame(&y, aopt__file_read, file, label, planes, out->video + out->F * 3 * y.H * y.W, &end, err);
+        if (!st && !end) out->F++;
+    }
+    AOPT_FREE(planes);
+    return st;
+}
+
+#define AOPT__NO_IMAGES_TEXT "built without PNG and JPEG (stb_image.h, stb_image_write.h); use y4m or .safetensors"
+#ifdef AOPT_NO_IMAGES
+enum { AOPT__IMAGES = 0 };
+static aopt_status aopt__clip_add_picture(const char *path, aopt_clip *out, int64_t *capacity, aopt_error *err)
+{
+    (void)out; (void)capacity;
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: " AOPT__NO_IMAGES_TEXT, path);
+}
+
+static aopt_status aopt__png_write(FILE *file, const unsigned char *rgb, int64_t H, int64_t W)
+{
+    (void)file; (void)rgb; (void)H; (void)W;
+    return AOPT_E_UNSUPPORTED;
+}
+#else
+enum { AOPT__IMAGES = 1 };
+
+/* A whole file, at most 1 GiB.  The caller frees *bytes. */
+static aopt_status aopt__slurp(const char *path, unsigned char **bytes, int *n, aopt_error *err)
+{
+    FILE *file = fopen(path, "rb");
+    struct stat st;
+    *bytes = NULL;
+    if (!file) return aopt_fail(err, AOPT_E_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fileno(file), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 1 || st.st_size > (1 << 30)) {
+        fclose(file);
+        return aopt_fail(err, AOPT_E_FORMAT, "%s: not a picture: empty, larger than 1 GiB or not a regular file", path);
+    }
+    *n = (int)st.st_size;
+    *bytes = (unsigned char *)aopt__alloc(*n, 1);
+    if (*bytes && fread(*bytes, 1, (size_t)*n, file) == (size_t)*n) {
+        fclose(file);
+        return AOPT_OK;
+    }
+    fclose(file);
+    if (!*bytes) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for %d bytes", path, *n);
+    AOPT_FREE(*bytes);
+    *bytes = NULL;
+    return aopt_fail(err, AOPT_E_IO, "%s: cannot be read", path);
+}
+
+static aopt_status aopt__clip_add_picture(const char *path, aopt_clip *out, int64_t *capacity, aopt_error *err)
+{
+    unsigned char *bytes, *rgb = NULL;
+    int n = 0, w = 0, h = 0, channels;
+    aopt_status st = aopt__slurp(path, &bytes, &n, err);
+    if (st) return st;
+    if (!stbi_info_from_memory(bytes, n, &w, &h, &channels) || w < 1 || h < 1 || w > AOPT__MAX_SIDE || h > AOPT__MAX_SIDE) {
+        st = aopt_fail(err, AOPT_E_FORMAT, "%s: not a PNG or JPEG of at most %d pixels a side", path, (int)AOPT__MAX_SIDE);
+    } else if (out->F > 0 && (w != out->W || h != out->H)) {
+        st = aopt_fail(err, AOPT_E_SHAPE, "%s: %dx%d pixels, but the pictures before it have %lldx%lld", path, w, h, (long long)out->W, (long long)out->H);
+    } else {
+        out->W = w;
+        out->H = h;
+        st = aopt__clip_grow(out, capacity, path, err);
+        if (!st) {
+            rgb = stbi_load_from_memory(bytes, n, &w, &h, &channels, 3);
+            if (!rgb) st = aopt_fail(err, AOPT_E_FORMAT, "%s: damaged picture: %s", path, stbi_failure_reason());
+        }
+    }
+    if (rgb) {
+        const int64_t pixels = out->H * out->W;
+        float *frame = out->video + out->F++ * 3 * pixels;
+        int64_t i;
+        for (i = 0; i < 3 * pixels; i++) frame[i % 3 * pixels + i / 3] = (float)rgb[i] / 127.5f - 1.0f;
+        stbi_image_free(rgb);
+    }
+    AOPT_FREE(bytes);
+    return st;
+}
+
+static void aopt__file_write(void *user, void *bytes, int n)
+{
+    fwrite(bytes, 1, (size_t)n, (FILE *)user);      /* the caller asks ferror */
+}
+
+static aopt_status aopt__png_write(FILE *file, const unsigned char *rgb, int64_t H, int64_t W)
+{
+    return stbi_write_png_to_func(aopt__file_write, file, (int)W, (int)H, 3, rgb, (int)W * 3) ? AOPT_OK : AOPT_E_MEMORY;
+}
+#endif
+
+static int aopt__compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The paths of the pictures in folder, sorted, NULL after the last; free each and the list. */
+static aopt_status aopt__list_pictures(const char *folder, char ***out, aopt_error *err)
+{
+    const size_t base = strlen(folder);
+    char **list = (char **)aopt__alloc(1, sizeof *list), **grown, *path;
+    int64_t n = 0;
+    struct dirent *e;
+    DIR *dir = opendir(folder);
+    int short_of_memory = !list;
+    while (dir && !short_of_memory && (e = readdir(dir)) != NULL) {
+        if (e->d_name[0] == '.' || !aopt__is_picture(e->d_name)) continue;
+        path = (char *)aopt__alloc((int64_t)(base + strlen(e->d_name) + 2), 1);
+        grown = (char **)AOPT_REALLOC(list, (size_t)(n + 2) * sizeof *list);
+        if (grown) list = grown;
+        if (path && grown) {
+            sprintf(path, "%s%s%s", folder, base && folder[base - 1] == '/' ? "" : "/", e->d_name);
+            list[n++] = path;
+        } else {
+            AOPT_FREE(path);
+            short_of_memory = 1;
+        }
+    }
+    if (dir) closedir(dir);
+    if (list) list[n] = NULL;
+    *out = list;
+    if (short_of_memory) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for its list of files", folder);
+    if (!dir) return aopt_fail(err, AOPT_E_IO, "%s: cannot be opened as a folder", folder);
+    qsort(list, (size_t)n, sizeof *list, aopt__compare_names);
+    return AOPT_OK;
+}
+
+static aopt_status aopt__clip_read_folder(const char *folder, aopt_clip *out, aopt_error *err)
+{
+    int64_t capacity = 0, i;
+    char **list;
+    aopt_status st = aopt__list_pictures(folder, &list, err);
+    for (i = 0; !st && list[i]; i++) st = aopt__clip_add_picture(list[i], out, &capacity, err);
+    for (i = 0; list && list[i]; i++) AOPT_FREE(list[i]);
+    AOPT_FREE(list);
+    return st;
+}
+
+AOPT__DEF aopt_status aopt_clip_read(const char *path, aopt_clip *out, aopt_error *err)
+{
+    const int is_stdin = strcmp(path, "-") == 0;
+    int64_t capacity = 0;
+    struct stat info;
+    aopt_status st;
+    FILE *file;
+
+    memset(out, 0, sizeof *out);
+    out->fps_num = 24;
+    out->fps_den = 1;
+    if (!is_stdin && stat(path, &info) != 0) {
+        st = aopt_fail(err, AOPT_E_IO, "%s: %s", path, strerror(errno));
+    } else if (!is_stdin && S_ISDIR(info.st_mode)) {
+        st = aopt__clip_read_folder(path, out, err);
+    } else if (aopt__is_picture(path)) {
+        st = aopt__clip_add_picture(path, out, &capacity, err);
+    } else {
+        file = is_stdin ? stdin : fopen(path, "rb");
+        if (!file) st = aopt_fail(err, AOPT_E_IO, "%s: %s", path, strerror(errno));
+        else st = aopt__clip_read_y4m(file, is_stdin ? "stdin" : path, out, err);
+        if (file && !is_stdin) fclose(file);
+    }
+    if (!st && out->F == 0) st = aopt_fail(err, AOPT_E_MISSING, "%s: no picture (.png, .jpg, .jpeg) and no y4m frame in it", path);
+    if (!st) st = aopt__clip_reorder(out, path, err);
+    if (st) aopt_clip_free(out);
+    return st;
+}
+
+/* -- writer -- */
+struct aopt_frame_writer {
+    int64_t H, W, written;
+    FILE *file;                         /* y4m; NULL for pictures */
+    int is_stdout, digits, zeros;       /* of %0Nd */
+    char *path, *temporary;             /* temporary NULL: written in place (a pipe, a device) */
+    char *tail;                         /* of a pattern: what follows the number; path ends where the number begins */
+    unsigned char *bytes;               /* one frame: 6 + 3*H*W */
+};
+
+/* "a%04db.png" -> path "a", zeros and digits of the number, tail "b.png".  Exactly one %d or %0Nd with N in 1..9. */
+static aopt_status aopt__pattern_split(aopt_frame_writer *w, aopt_error *err)
+{
+    char *percent = strchr(w->path, '%'), *p = percent + 1;
+    if (*p == '0') { w->zeros = 1; p++; }
+    if (*p >= '1' && *p <= '9') w->digits = *p++ - '0';
+    if (*p != 'd' || (w->zeros && !w->digits) || (w->digits && !w->zeros) || strchr(p, '%'))
+        return aopt_fail(err, AOPT_E_ARG, "%s: expected exactly one %%d or %%0Nd, as in frames/f%%04d.png", w->path);
+    if (!aopt__ends_with(p, ".png")) return aopt_fail(err, AOPT_E_ARG, "%s: pictures are written as .png", w->path);
+    *percent = 0;
+    w->tail = p + 1;
+    return AOPT_OK;
+}
+
+/* Make the folders that path's last '/' closes. */
+static aopt_status aopt__make_folders(char *path, aopt_error *err)
+{
+    char *slash;
+    for (slash = path; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+        *slash = 0;
+        if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+            const aopt_status st = aopt_fail(err, AOPT_E_IO, "%s: cannot be made: %s", path, strerror(errno));
+            *slash = '/';
+            return st;
+        }
+    }
+    return AOPT_OK;
+}
+
+static aopt_status aopt__frame_writer_start(aopt_frame_writer *w, int fps_num, int fps_den, aopt_error *err)
+{
+    struct stat info;
+    char header[128];
+    int n;
+
+    if (strcmp(w->path, "-") == 0) {
+        if (isatty(1)) return aopt_fail(err, AOPT_E_ARG, "-: stdout is a terminal; pipe the video into a program or give a file name");
+        w->is_stdout = 1;
+        w->file = stdout;
+    } else if (strchr(w->path, '%')) {
+        const aopt_status st = aopt__pattern_split(w, err);
+        if (!st && !AOPT__IMAGES) return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: " AOPT__NO_IMAGES_TEXT, w->path);
+        return st ? st : aopt__make_folders(w->path, err);
+    } else if (aopt__ends_with(w->path, ".y4m")) {
+        if (stat(w->path, &info) == 0 && !S_ISREG(info.st_mode)) *w->temporary = 0;
+        else sprintf(w->temporary, "%s.autoopt-tmp", w->path);
+        w->file = fopen(*w->temporary ? w->temporary : w->path, "wb");
+        if (!w->file) return aopt_fail(err, AOPT_E_IO, "%s: %s", *w->temporary ? w->temporary : w->path, strerror(errno));
+    } else {
+        return aopt_fail(err, AOPT_E_ARG, "%s: expected NAME.y4m, a pattern like frames/f%%04d.png, or - for a pipe", w->path);
+    }
+    n = aopt_y4m_write_header(w->H, w->W, fps_num, fps_den, header);
+    if (fwrite(header, 1, (size_t)n, w->file) != (size_t)n) return aopt_fail(err, errno == EPIPE ? AOPT_E_CANCELLED : AOPT_E_IO, "%s: %s", w->path, strerror(errno));
+    return AOPT_OK;
+}
+
+AOPT__DEF aopt_status aopt_frame_writer_open(const char *path, int64_t H, int64_t W, int fps_num, int fps_den, aopt_frame_writer **out, aopt_error *err)
+{
+    const int64_t n = (int64_t)strlen(path);
+    aopt_frame_writer *w;
+    aopt_status st;
+    *out = NULL;
+    if (H < 1 || W < 1 || H > AOPT__MAX_SIDE || W > AOPT__MAX_SIDE)
+        return aopt_fail(err, AOPT_E_SHAPE, "%s: frames of %lldx%lld pixels; expected 1 to %d a side", path, (long long)W, (long long)H, (int)AOPT__MAX_SIDE);
+    w = (aopt_frame_writer *)aopt__alloc((int64_t)sizeof *w + 2 * n + 64 + 6 + 3 * H * W, 1);
+    if (!w) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for a frame of %lldx%lld pixels", path, (long long)W, (long long)H);
+    memset(w, 0, sizeof *w);
+    w->H = H;
+    w->W = W;
+    w->path = (char *)(w + 1);
+    w->temporary = w->path + n + 1;
+    w->bytes = (unsigned char *)(w->temporary + n + 63);
+    memcpy(w->path, path, (size_t)n + 1);
+    *w->temporary = 0;
+    st = aopt__frame_writer_start(w, fps_num > 0 ? fps_num : 24, fps_den > 0 ? fps_den : 1, err);
+    if (st) { aopt_frame_writer_close(w, 0, NULL); return st; }
+    *out = w;
+    return AOPT_OK;
+}
+
+static aopt_status aopt__frame_writer_picture(aopt_frame_writer *w, const float *frame, int64_t channel_stride, aopt_error *err)
+{
+    const int64_t pixels = w->H * w->W;
+    char name[4096], temporary[4096 + 16];
+    aopt_status st = AOPT_OK;
+    FILE *file;
+    int64_t i;
+    int n = snprintf(name, sizeof name, "%s%0*lld%s", w->path, w->digits, (long long)w->written, w->tail);
+    if (n < 0 || n >= (int)sizeof name) return aopt_fail(err, AOPT_E_ARG, "%.100s...: the name is too long", w->path);
+    for (i = 0; i < 3 * pixels; i++) w->bytes[i] = (unsigned char)aopt__quantise(frame[i % 3 * channel_stride + i / 3], 127.5f);
+    snprintf(temporary, sizeof temporary, "%s.autoopt-tmp", name);
+    file = fopen(temporary, "wb");
+    if (!file) return aopt_fail(err, AOPT_E_IO, "%s: %s", temporary, strerror(errno));
+    if (aopt__png_write(file, w->bytes, w->H, w->W)) st = aopt_fail(err, AOPT_E_MEMORY, "%s: no memory to compress it", name);
+    if (!st && ferror(file)) st = aopt_fail(err, AOPT_E_IO, "%s: %s", name, strerror(errno));
+    if (fclose(file) != 0 && !st) st = aopt_fail(err, AOPT_E_IO, "%s: %s", name, strerror(errno));
+    if (!st && rename(temporary, name) != 0) st = aopt_fail(err, AOPT_E_IO, "%s: %s", name, strerror(errno));
+    if (st) unlink(temporary);
+    return st;
+}
+
+AOPT__DEF aopt_status aopt_frame_writer_add(aopt_frame_writer *w, const float *frame, int64_t channel_stride, aopt_error *err)
+{
+    const size_t n = (size_t)(6 + 3 * w->H * w->W);
+    aopt_status st = AOPT_OK;
+    if (!w->file) {
+        st = aopt__frame_writer_picture(w, frame, channel_stride, err);
+    } else {
+        aopt_y4m_write_frame(frame, channel_stride, w->H, w->W, w->bytes);
+        if (fwrite(w->bytes, 1, n, w->file) != n) st = aopt_fail(err, errno == EPIPE ? AOPT_E_CANCELLED : AOPT_E_IO, "%s: %s", w->path, strerror(errno));
+    }
+    if (!st) w->written++;
+    return st;
+}
+
+AOPT__DEF aopt_status aopt_frame_writer_close(aopt_frame_writer *w, int keep, aopt_error *err)
+{
+    aopt_status st = AOPT_OK;
+    if (!w) return AOPT_OK;
+    if (w->file) {
+        const int bad = fflush(w->file) != 0, why = errno;
+        if (bad) st = aopt_fail(err, why == EPIPE ? AOPT_E_CANCELLED : AOPT_E_IO, "%s: %s", w->path, strerror(why));
+        if (!w->is_stdout && fclose(w->file) != 0 && !st) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
+        if (*w->temporary) {
+            if (keep && !st && rename(w->temporary, w->path) != 0) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
+            if (!keep || st) unlink(w->temporary);
+        }
+    }
+    AOPT_FREE(w);
+    return st;
+}
+#endif /* AOPT_NO_STDIO */
 
 /* ==== [I11] JSON, SHA-256, random numbers =============================================================== */
 enum { AOPT__JSON_DEPTH = 64, AOPT__JSON_NUMBER = 100, AOPT__JSON_VALUES = 1 << 22 };
