@@ -589,9 +589,22 @@ static aopt_status frozen_check(const goals *g, char harness_hash[65], aopt_erro
 /* ==== [13] agent guards: enlist, hook =================================================================== */
 
 /* ==== [14] the loop, commands, main ===================================================================== */
+/* A command of the target, by its name.  Returns 0 if there is none. */
+static int command_of_target(int argc, char **argv, int *status)
+{
+    int i;
+    for (i = 0; argc > 1 && i < target.command_n; i++)
+        if (strcmp(argv[1], target.command[i].name) == 0) {
+            *status = target.command[i].run(argc - 1, argv + 1);
+            return 1;
+        }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return 2;
+    int i, status = 2;
+    if (command_of_target(argc, argv, &status)) return status;
+    for (i = 0; i < target.command_n; i++) fprintf(stderr, "%s ./harness %s\n", i ? "      " : "usage:", target.command[i].usage);
+    return status;
 }
