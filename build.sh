@@ -138,7 +138,7 @@ detect_kind() {
 # exports build_decoder alone.  KIND = cpu or cuda, else as detected.  Equal sources, flags and compiler give equal bytes, and
 # are taken from build/cache.  Exit status 3: the source defines another external name.
 build_candidate() {
-    local tree=$1 out=$2 lib flags key cached work extra as=
+    local tree=$1 out=$2 lib flags key cached extra as=
     [ -f "$tree/optimize.c" ] || fail "$tree/optimize.c: no such file"
     kind=${KIND:-}
     if [ -z "$kind" ]; then detect_kind >/dev/null; elif [ "$kind" = cuda ]; then detect_cuda >/dev/null; fi

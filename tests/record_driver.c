@@ -15,24 +15,14 @@ static const aopt_target target = { "test", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 #include "../harness.c"
 #undef main
 
-/* What main does, for the commands of the record: [--test-kill N] COMMAND ..., or --desc ... */
+/* [--test-kill N] and then what the harness takes */
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; int (*run)(int, char **); } command[] = {
-        { "pack", command_pack }, { "measure", command_measure }, { "record", command_record }, { "status", command_status }, { "goal", command_status },
-        { "report", command_report }, { "show", command_show }, { "sync", command_sync }, { "audit", command_audit } };
-    run_options o = { "", "", NULL, "optimize" };
-    size_t k;
-    int i;
-    if (argc > 2 && strcmp(argv[1], "--test-kill") == 0) { test_kill = atoi(argv[2]); argc -= 2; argv += 2; }
-    for (k = 0; k < sizeof command / sizeof command[0]; k++)
-        if (argc > 1 && strcmp(argv[1], command[k].name) == 0) return command[k].run(argc - 1, argv + 1);
-    for (i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--desc") == 0) o.desc = argv[i + 1];
-        else if (strcmp(argv[i], "--attack") == 0) o.attack = argv[i + 1];
-        else if (strcmp(argv[i], "--task") == 0) o.task = argv[i + 1];
-        else if (strcmp(argv[i], "--scope") == 0) o.scope = argv[i + 1];
-        else return 2;
+    if (argc > 2 && strcmp(argv[1], "--test-kill") == 0) {
+        test_kill = atoi(argv[2]);
+        argv[2] = argv[0];
+        argc -= 2;
+        argv += 2;
     }
-    return i == argc ? record_run(&o) : 2;
+    return harness_main(argc, argv);
 }

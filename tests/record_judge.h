@@ -29,19 +29,12 @@ static void test_profile(const char *source, double ms, attempt *a)
     a->profile = t.data;
 }
 
-static aopt_status test_judge_identify(const task *t, attempt *a, aopt_error *err)
-{
-    (void)err;
-    snprintf(a->task, sizeof a->task, "%s", t->name);
-    snprintf(a->device, sizeof a->device, "test CPU, 2 cores");
-    snprintf(a->env_hash, sizeof a->env_hash, "0123456789abcdef");
-    return AOPT_OK;
-}
+static void test_device_name(char *out, size_t out_bytes) { snprintf(out, out_bytes, "test CPU, 2 cores"); }
 
 static aopt_status test_judge_attempt(const judge_job *job, attempt *a, aopt_error *err)
 {
     static const char *const verdicts[] = { "KEEP", "NOISE", "SLOWER", "REJECT", "UNSTABLE" };
-    char path[PATH_BYTES], word[64];
+    char path[PATH_BYTES];
     const char *p;
     text t;
     double ms;
@@ -52,6 +45,7 @@ static aopt_status test_judge_attempt(const judge_job *job, attempt *a, aopt_err
     for (i = 0, p = strstr(t.data, " verdict "); i < 5 && !(p && strncmp(p + 9, verdicts[i], strlen(verdicts[i])) == 0); i++) { }
     a->verdict = job->baseline ? V_BASELINE : i == 0 ? V_KEEP : i == 1 ? V_NOISE : i == 2 ? V_SLOWER : i == 3 ? V_REJECT : i == 4 ? V_UNSTABLE : V_NOISE;
     a->code = a->verdict == V_NOISE || a->verdict == V_SLOWER ? 1 : a->verdict == V_REJECT ? (int)test_number(t.data, " code ", 20) : a->verdict == V_UNSTABLE ? 125 : 0;
+    snprintf(a->env_hash, sizeof a->env_hash, "0123456789abcdef");
     snprintf(a->utc, sizeof a->utc, "2026-01-31T12:00:00Z");
     ms = test_number(t.data, " ms ", 100);
     if (job->baseline) { a->t_inc_ms = 200; a->t_cand_ms = ms; }
@@ -70,11 +64,23 @@ static aopt_status test_judge_attempt(const judge_job *job, attempt *a, aopt_err
     a->gate_text = strdup("psnr_db 70 limit 60\n");
     a->samples = strdup("n\tt_ns\n1\t1000\n");
     if (a->verdict == V_REJECT) a->stderr_tail = strdup("Segmentation fault\n");
-    if (a->verdict == V_KEEP || a->verdict == V_BASELINE) test_profile(t.data, ms, a);
     if (strstr(t.data, " run touch") && system("echo '/* edited */' >> optimize.c") != 0) return AOPT_E_IO;     /* somebody edits during the run */
     if (strstr(t.data, " run sleep")) usleep(2000000);
     text_free(&t);
     return AOPT_OK;
 }
-#define judge_identify test_judge_identify
+
+static aopt_status test_judge_profile(const judge_job *job, attempt *a, aopt_error *err)
+{
+    char path[PATH_BYTES];
+    text t;
+    memset(&t, 0, sizeof t);
+    path_join(path, job->candidate_dir, "optimize.c");
+    if (file_read(path, 1 << 20, &t, err) != AOPT_OK) return AOPT_E_IO;
+    test_profile(t.data, test_number(t.data, " ms ", 100), a);
+    text_free(&t);
+    return AOPT_OK;
+}
+#define device_name test_device_name
 #define judge_attempt test_judge_attempt
+#define judge_profile test_judge_profile
