@@ -3372,8 +3372,9 @@ static int pending_apply(record *r, const pending *p, attempt *a)
     keep = strcmp(p->verdict, "KEEP") == 0;
     for (i = 0; i < 2 && rc == 0; i++)
         if (p->candidate[i][0] && (p->new_head[0] || !keep)) {
-            k = keep ? source_settle(r, source_name[i], p->head_blob[i], p->candidate[i], a) : source_settle(r, source_name[i], p->candidate[i], p->head_blob[i], a);
-            if (k == 42 || (k == 45 && !keep && p->strict[0])) rc = k;
+            attempt edited;
+            k = keep ? source_settle(r, source_name[i], p->head_blob[i], p->candidate[i], &edited) : source_settle(r, source_name[i], p->candidate[i], p->head_blob[i], &edited);
+            if (k == 42 || (k == 45 && !keep && p->strict[0])) rc = refuse(a, k, edited.next, "%s", edited.why);
         }
     RECORD_STEP();
     if (rc == 42) return rc;
@@ -3640,6 +3641,7 @@ static int results_load(record *r, attempt *a)
     if (!r->log[0] && !git_blob(r, "HEAD:./results.tsv", &r->results)) r->results.n = 0;
     if (r->results.n == 0) for (i = 0; i < COLUMN_N; i++) text_add(&r->results, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
+    if (r->adopted < 0) r->adopted = t.n ? strtoll(t.row[t.n - 1].field[C_N], NULL, 10) : 0;
     table_free(&t);
     return 0;
 }
@@ -4250,7 +4252,7 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
     text_add(&t, "\n\n");
     field_escape(&t, a->why, sizeof a->why);
     text_add(&t, "\n\nAutoopt-Row: %lld\nAutoopt-Candidate: %s\nAutoopt-Parent: %s\n", (long long)a->n, a->candidate_blob, a->incumbent_blob);
-    if (a->seal[0]) text_add(&t, "Autoopt-Seal: %s\n", a->seal);
+    if (strcmp(a->via, "record") == 0) text_add(&t, "Autoopt-Seal: %s\n", a->seal);
     ok = ok && git_commit(r, tree_hex, r->log, "", a->utc, &t, hex);
     text_free(&tree);
     text_free(&t);
@@ -5108,7 +5110,6 @@ static int view_open(view *v)
     rc = record_open(&v->r, 0, &a);
     if (rc == 0 && goals_load("goals.json", &v->g, &err) != AOPT_OK) rc = refuse(&a, 40, "git checkout HEAD -- goals.json", "%s", err.message);
     if (rc == 0 && table_parse(v->r.results.data, v->r.results.n, &v->t, &err) != AOPT_OK) rc = refuse(&a, 44, "git log -p results.tsv", "%s", err.message);
-    if (rc == 0 && v->r.adopted < 0) v->r.adopted = v->t.n ? strtoll(v->t.row[v->t.n - 1].field[C_N], NULL, 10) : 0;
     if (rc != 0) fprintf(stderr, "harness: %s\nNEXT %s\n", a.why, a.next);
     return rc;
 }
@@ -5429,7 +5430,7 @@ static void audit_log(const record *r, audit *u)
 static void audit_branch(const record *r, const table *t, audit *u)
 {
     const char *const list[] = { "log", "--first-parent", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)", "HEAD", NULL };
-    char commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
+    char line[300], commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
     text head, want, have, commits;
     attempt a;
     table at_head;
@@ -5456,7 +5457,8 @@ static void audit_branch(const record *r, const table *t, audit *u)
     }
     git_run(r, NULL, &commits, NULL, list);
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
-        if (sscanf(p, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(p, "\n"), p);
+        if (sscanf(line, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
         for (i = 0; i < t->n && strtoll(t->row[i].field[C_N], NULL, 10) != n; i++) { }
         audit_say(u, i < t->n && row_is(&t->row[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
         blob_split(candidate, blobs);

@@ -69,6 +69,8 @@ run() {
     rc=$?
     [ $rc = "$want" ] || no "harness $*: expected exit $want, got $rc: $(printf '%s' "$out" | head -c 900)"
 }
+# killing N ARGS...: the same, killed at its n-th step
+killing() { { ./harness --test-kill "$@" >/dev/null 2>&1; } 2>/dev/null; }
 try() { local code=$1; shift; run "$code" --task nano --desc "$@"; }
 # All that the harness must not touch: every other file, its index entry, refs, configuration.
 rest() {
@@ -89,7 +91,7 @@ before=$(rest)
 try 0 baseline
 has verdict "$out" BASELINE
 is rows "$(rows)" "1 BASELINE 0;"
-is "files of the commit" "$(git show --format= --name-only HEAD | tr '\n' ' ')" "PROGRESS.md leaderboard.md progress.svg results.tsv "
+is "files of the commit" "$(git diff --name-only HEAD^ HEAD | tr '\n' ' ')" "PROGRESS.md leaderboard.md progress.svg results.tsv "
 is status "$(git status --porcelain)" ""
 try 3 "again"
 has noop "$out" NOOP
@@ -286,7 +288,7 @@ git rebase side >/dev/null 2>&1; cp "$work/keep.c" optimize.c
 try 42 "in a rebase"; has next "$out" "git rebase --continue"
 git show HEAD:optimize.c >optimize.c; git rebase --abort
 git merge side >/dev/null 2>&1; try 42 "in a merge"; has next "$out" "git merge --abort"; git merge --abort
-git bisect start -q; try 42 "in a bisect"; has next "$out" "git bisect reset"; git bisect reset -q >/dev/null 2>&1
+git bisect start -q; try 42 "in a bisect"; has next "$out" "git bisect reset"; git bisect reset >/dev/null 2>&1
 git checkout -q --orphan fresh; try 42 "unborn"; has next "$out" "git commit"
 git checkout -q -f main
 rm -rf .git; try 42 "no git"; has next "$out" "git init"
@@ -304,12 +306,12 @@ try 0 "unlocked"
 begin "no identity, hostile hooks, filters, autocrlf, fsmonitor, signing, GIT_ variables"
 new hostile
 git config --unset user.name; git config --unset user.email; git config user.useConfigOnly true
-mkdir -p .git/hooks
-for h in pre-commit commit-msg post-commit reference-transaction post-index-change post-checkout pre-auto-gc; do
-    printf '#!/bin/sh\ntouch %s/HOOK-RAN\nexit 1\n' "$work" >".git/hooks/$h"; chmod +x ".git/hooks/$h"; done
 git config core.autocrlf true
 printf '#!/bin/sh\ntouch %s/HOOK-RAN\n' "$work" >"$work/monitor"; chmod +x "$work/monitor"
 before=$(rest)
+mkdir -p .git/hooks
+for h in pre-commit commit-msg post-commit reference-transaction post-index-change post-checkout pre-auto-gc; do
+    printf '#!/bin/sh\ntouch %s/HOOK-RAN\nexit 1\n' "$work" >".git/hooks/$h"; chmod +x ".git/hooks/$h"; done
 git config core.fsmonitor "$work/monitor"
 git config commit.gpgsign true; git config gpg.program /bin/false
 git config filter.up.clean 'tr a-z A-Z'; git config filter.up.smudge 'tr A-Z a-z'
@@ -322,7 +324,7 @@ edit "verdict NOISE gain 0 ms 90"; try 1 "noise"
 is "restored bytes" "$(git hash-object --no-filters optimize.c)" "$want"
 is author "$(git log -1 --format=%an)" "autoopt harness"
 [ ! -e "$work/HOOK-RAN" ] || no "a hook or monitor ran"
-rm -f .git/info/attributes; git config --unset core.fsmonitor; git config --unset commit.gpgsign; git config --unset gpg.program
+rm -rf .git/hooks .git/info/attributes; git config --unset core.fsmonitor; git config --unset commit.gpgsign; git config --unset gpg.program
 git config --remove-section filter.up
 is rest "$(rest)" "$before"
 
@@ -383,7 +385,7 @@ kill_series() {     # kill_series WHAT EDIT CODE [PREPARE]: the same end state w
     for k in $(seq 1 60); do
         cd "$work"; rm -rf killed; cp -r killed.start killed; cd killed
         edit "$2"
-        ./harness --test-kill "$k" --task nano --desc "killed $1" >/dev/null 2>&1
+        killing "$k" --task nano --desc "killed $1"
         rc=$?
         steps=$k
         [ $rc = 137 ] || break
@@ -402,7 +404,7 @@ new syncs
 try 0 baseline
 edit "verdict NOISE gain 0 ms 100"; try 1 "x"
 for k in 1 2 3 4 5 6 7 8 9; do
-    ./harness --test-kill $k sync >/dev/null 2>&1 || true
+    killing $k sync
     run 0 sync
     is "step $k" "$(git status --porcelain)" ""
     is "step $k rows" "$(git show HEAD:results.tsv | wc -l)" "$((k + 2))"
@@ -451,13 +453,13 @@ is "recorded once" "$(blob HEAD)" "$head"
 
 begin "measure is resumable, a killed record too"
 cd ../gpu; rm -rf ../JOB; cp -r ../JOB.packed ../JOB
-./harness --test-kill 2 measure ../JOB >/dev/null 2>&1
+killing 2 measure ../JOB
 [ ! -e ../JOB/result-2 ] || no "was not killed"
 mkdir -p ../JOB/result-2.tmp
 run 0 measure ../JOB
 cd ..; rm -rf again; cp -r killed.start again 2>/dev/null; rm -rf again; new again
 GIT_AUTHOR_DATE=2026-01-01T00:00:00Z GIT_COMMITTER_DATE=2026-01-01T00:00:00Z git commit -q --amend --no-edit --reset-author
-for k in 3 9 14 20 25; do ./harness --test-kill $k record ../JOB >/dev/null 2>&1; done
+for k in 3 9 14 20 25; do killing $k record ../JOB; done
 run 0 record ../JOB
 is rows "$(rows)" "1 BASELINE 0;2 KEEP 0;3 NOISE 1;4 KEEP 0;"
 is "source" "$(blob HEAD:optimize.c)" "$(git -C ../local rev-parse HEAD:optimize.c)"
