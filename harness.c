@@ -3727,16 +3727,22 @@ static int by_time(const void *x, const void *y)
     return *(const int *)x - *(const int *)y;
 }
 
-/* First row of each task and device, in the order of their newest attempts, the newest first.  Returns how many. */
+enum { GROUPS = 64 };
+/* First row of each task and device, those with most keeps (then most attempts) first.  Returns how many. */
 static int table_groups(const table *t, int *first, int max)
 {
-    int i, k, n = 0;
-    for (i = t->n - 1; i >= 0 && n < max; i--) {
+    int size[GROUPS], i, k, n = 0, swap;
+    for (i = 0; i < t->n; i++) {
         for (k = 0; k < n && !row_group(&t->row[first[k]], &t->row[i]); k++) { }
-        if (k == n) first[n++] = i;
+        if (k == n && n == max) continue;
+        if (k == n) { first[n] = i; size[n++] = 0; }
+        size[k] += row_keep(&t->row[i]) ? 1 << 16 : 1;
     }
-    for (k = 0; k < n; k++)
-        for (i = 0; i < t->n; i++) if (row_group(&t->row[i], &t->row[first[k]])) { first[k] = i; break; }
+    for (i = 1; i < n; i++)
+        for (k = i; k > 0 && size[k] > size[k - 1]; k--) {
+            swap = size[k]; size[k] = size[k - 1]; size[k - 1] = swap;
+            swap = first[k]; first[k] = first[k - 1]; first[k - 1] = swap;
+        }
     return n;
 }
 
@@ -3760,7 +3766,6 @@ static group_count group_of(const table *t, const row *like)
     return g;
 }
 
-enum { GROUPS = 64 };
 static void leaderboard_make(const table *t, text *out)
 {
     int first[GROUPS], k, i, n;
@@ -3889,7 +3894,7 @@ static double label_cost(const plot *p, const box *b, const box *taken, int take
     return cost;
 }
 
-/* Label the largest steps, largest first, each where it hides least: above to the right of its step, else below to the left. */
+/* Label the largest steps, largest first, each where it hides least: above to the right of its step, else to the left of it. */
 static void plot_labels(const plot *p, const table *t, const dot *d, int n, box *taken, int taken_n, text *out)
 {
     double gain[2] = { INFINITY, 0 };
@@ -3911,9 +3916,9 @@ static void plot_labels(const plot *p, const table *t, const dot *d, int n, box 
         gain[0] = gain_at;
         for (s = t->row[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
         width = 6.3 * (chars + 1) + 44;
-        for (level = 0; level < 12; level++) {
-            const int right = level < 8, k = right ? level : level - 8;
-            const double lx = right ? d[pick].x + 8 : d[pick].x - 8 - width, ly = right ? d[pick].y - 9 - 15 * k : d[pick].y + 19 + 15 * k;
+        for (level = 0; level < 14; level++) {
+            const int right = level < 8, k = right ? level : (level - 7) / 2;
+            const double lx = right ? d[pick].x + 8 : d[pick].x - 9 - width, ly = right ? d[pick].y - 9 - 15 * k : d[pick].y + 4 + (level % 2 ? 15 : -15) * k;
             double cost;
             b.x0 = lx - 2; b.x1 = lx + width + 2; b.y0 = ly - 11; b.y1 = ly + 4;
             cost = label_cost(p, &b, taken, taken_n, d, n) + 0.4 * k + (right ? 0 : 0.5);
@@ -3921,7 +3926,7 @@ static void plot_labels(const plot *p, const table *t, const dot *d, int n, box 
         }
         if (!isfinite(best) || taken_n >= LABEL_MAX + 4) continue;
         taken[taken_n++] = at;
-        if (side) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, side > 0 ? x - 2 : x + width, side > 0 ? y + 2 : y - 9);
+        if (side) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, side > 0 ? x - 2 : x + width, side > 0 ? y + 2 : y - 4);
         text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", side < 0 || x < d[pick].x ? x + width : x, y,
                  side < 0 || x < d[pick].x ? " text-anchor=\"end\"" : "", exp(-gain_at) > 0.9 ? 1 : 0, 100 * (1 - exp(-gain_at)));
         add_escaped(out, t->row[d[pick].row].field[C_DESC], '<', 36);
@@ -3983,9 +3988,13 @@ static void plot_panel(const table *t, int first, double y0, text *out)
     if (g.base > 0 && g.best > 0) {
         text_add(out, "baseline ");
         add_ms(out, g.base); text_add(out, ", best "); add_ms(out, g.best);
-        text_add(out, ": <tspan class=\"b good\">%.*fx faster</tspan>; ", g.base / g.best < 10 ? 2 : 1, g.base / g.best);
+        if (g.base > g.best) text_add(out, ": <tspan class=\"b good\">%.*fx faster</tspan>", g.base / g.best < 10 ? 2 : 1, g.base / g.best);
+        text_add(out, "; ");
     }
     text_add(out, "%d attempt%s, %d kept</text>\n", g.attempts, g.attempts == 1 ? "" : "s", g.keeps);
+    text_add(out, "<g transform=\"translate(%d %.1f)\"><circle class=\"keep\" cx=\"0\" cy=\"-4\" r=\"4.5\"/><text class=\"mute\" x=\"9\">kept</text>"
+             "<circle class=\"drop\" cx=\"54\" cy=\"-4\" r=\"3.2\"/><text class=\"mute\" x=\"63\">not kept</text>"
+             "<path class=\"cross\" d=\"M127 -7l6 6m0-6l-6 6\"/><text class=\"mute\" x=\"139\">not timed</text></g>\n", PLOT_RIGHT - 194, y0 + 60);
     plot_axes(&p, out);
     plot_stairs(&p, d, n, out);
     if (g.base > 0) {
@@ -4018,8 +4027,10 @@ static void plot_panel(const table *t, int first, double y0, text *out)
 
 static void progress_make(const table *t, text *out)
 {
-    int first[PLOT_MAX], k;
-    const int groups = table_groups(t, first, PLOT_MAX), height = (groups ? groups : 1) * PLOT_H;
+    int first[GROUPS], k, height, groups = table_groups(t, first, GROUPS);
+    if (groups > PLOT_MAX) groups = PLOT_MAX;
+    while (groups > 1 && group_of(t, &t->row[first[groups - 1]]).attempts == 0) groups--;
+    height = (groups ? groups : 1) * PLOT_H;
     text_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n"
         "<title>Every attempt, and what was kept</title>\n<style>\n"
         "text{font:12px -apple-system,BlinkMacSystemFont,'Segoe UI','DejaVu Sans',Helvetica,Arial,sans-serif;fill:#1f2328}\n"
