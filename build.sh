@@ -264,7 +264,7 @@ run_fuzz() {
         [ "$name" != fuzz_main ] && selected "$name" "$@" || continue
         corpus=$dir/corpus/$name
         mkdir -p "$corpus"
-        find tests assets -name "*.${name#fuzz_}" -size -128k -exec cp -n {} "$corpus/" \;
+        find tests assets -name "*.${name#fuzz_}" -size -128k -exec cp -n {} "$corpus/" \; 2>/dev/null || true
         say "$name: $engine, $(find "$corpus" -type f | wc -l) files"
         if [ $engine = libFuzzer ]; then
             build_once "$dir/$name" $CLANG -O1 -g $images -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "$source" -lm
