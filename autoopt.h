@@ -2380,6 +2380,14 @@ static int aopt__threads(int requested)
 #endif
 }
 
+/* Threads worth waking for `floats` values at about a nanosecond each.  Where other programs hold the cores, every parallel loop
+   can cost a time slice. */
+static int aopt__team(int threads, int64_t floats)
+{
+    const int64_t most = floats / 16384;
+    return most < threads ? (most > 1 ? (int)most : 1) : threads;
+}
+
 #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)
 typedef float aopt__v4 __attribute__((vector_size(16)));
 typedef float aopt__v4u __attribute__((vector_size(16), aligned(4), may_alias));
@@ -2590,6 +2598,7 @@ static void aopt__product_run(const aopt__product *g, int threads)
     const aopt__tile_fn tile = AOPT__PICK(tile);
     const int64_t P = g->H * g->W, blocks = aopt__blocks(g->co);
     int64_t strip = 32 * AOPT__TILE_P, strips, i;
+    threads = aopt__team(threads, P * g->co * g->taps * g->ci / 64);
     while (strip > 2 * AOPT__TILE_P && blocks * (P / strip) < 4 * (int64_t)threads) strip /= 2;
     strips = (P + strip - 1) / strip;
     AOPT__PARALLEL_FOR
@@ -2636,7 +2645,7 @@ static void aopt__frame_copy(const float *x, aopt__ring *to, int threads)
 {
     const int64_t line = to->W * to->C;
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, to->H * line);
     AOPT__PARALLEL_FOR
     for (i = 0; i < to->H; i++) memcpy(aopt__ring_row(to, i), x + i * line, (size_t)line * sizeof *x);
     to->n++;
@@ -2647,7 +2656,7 @@ static void aopt__frame_norm(const float *x, const float *gamma, int silu, aopt_
     const aopt__norm_fn norm = AOPT__PICK(norm);
     const int64_t C = to->C;
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, to->H * to->W * to->C);
     AOPT__PARALLEL_FOR
     for (i = 0; i < to->H; i++) {
         float *y = aopt__ring_row(to, i);
@@ -2662,7 +2671,7 @@ static void aopt__frame_upsample(const float *x, aopt__ring *to, int threads)
 {
     const int64_t C = to->C, W = to->W / 2;
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, to->H * to->W * to->C);
     AOPT__PARALLEL_FOR
     for (i = 0; i < to->H; i++) {
         float *y = aopt__ring_row(to, i);
@@ -2675,7 +2684,7 @@ static void aopt__frame_upsample(const float *x, aopt__ring *to, int threads)
 static void aopt__frame_patchify(const float *frame, int64_t channel_stride, aopt__ring *to, int threads)
 {
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, to->H * to->W * to->C);
     AOPT__PARALLEL_FOR
     for (i = 0; i < to->H; i++) {
         float *y = aopt__ring_row(to, i);
@@ -2694,7 +2703,7 @@ static void aopt__frame_dup_up(const float *x, int64_t H, int64_t W, int64_t ci,
 {
     const int64_t spread = (int64_t)ft * fs * fs, repeats = co * spread / ci;
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, fs * H * fs * W * co);
     AOPT__PARALLEL_FOR
     for (i = 0; i < fs * H; i++) {
         int64_t j, c;
@@ -2720,7 +2729,7 @@ static void aopt__frame_avg_down(const float *x, int64_t H, int64_t W, int64_t c
     const int64_t group = ci * ft * fs * fs / co, h = H / fs, w = W / fs;
     const float share = 1.0f / (float)group;
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, H * W * ci);
     AOPT__PARALLEL_FOR
     for (i = 0; i < h; i++) {
         int64_t j, c, p, q;
@@ -2781,7 +2790,7 @@ static void aopt__softmax(float *score, int64_t rows, int64_t P, float scale, in
 {
     const aopt__exp_fn vexp = AOPT__PICK(exp);
     int64_t i;
-    (void)threads;
+    threads = aopt__team(threads, rows * P);
     AOPT__PARALLEL_FOR
     for (i = 0; i < rows; i++) {
         float *s = score + i * P, top = s[0], k;
@@ -2800,8 +2809,10 @@ static void aopt__softmax(float *score, int64_t rows, int64_t P, float scale, in
 static void aopt__attention_run(const aopt__attention *a, const float *qkv, float *y, int threads)
 {
     const int64_t P = a->P, C = a->C, key_blocks = aopt__blocks(P), value_blocks = aopt__blocks(C), zero_tap = 0;
+    const int wanted = threads;
     aopt__product s, o;
     int64_t b, q;
+    threads = aopt__team(wanted, P * C);
     AOPT__PARALLEL_FOR
     for (b = 0; b < key_blocks; b++) {
         int64_t c, j;
@@ -2829,9 +2840,9 @@ static void aopt__attention_run(const aopt__attention *a, const float *qkv, floa
         s.W = o.W = aopt__min(AOPT__QUERIES, P - q);
         s.x = qkv + q * 3 * C;
         o.y = y + q * C;
-        aopt__product_run(&s, threads);
-        aopt__softmax(a->score, s.W, P, 1.0f / sqrtf((float)C), threads);
-        aopt__product_run(&o, threads);
+        aopt__product_run(&s, wanted);
+        aopt__softmax(a->score, s.W, P, 1.0f / sqrtf((float)C), wanted);
+        aopt__product_run(&o, wanted);
     }
 }
 
@@ -3040,7 +3051,7 @@ AOPT__DEF void aopt_ref_patchify(const float *frame, int64_t channel_stride, int
 AOPT__DEF void aopt_ref_unpatchify(const float *x, int64_t H, int64_t W, float *frame, int threads)
 {
     int64_t i;
-    threads = aopt__threads(threads);
+    threads = aopt__team(aopt__threads(threads), H * W * 12);
     AOPT__PARALLEL_FOR
     for (i = 0; i < H; i++) {
         int64_t j, c, r, q;
