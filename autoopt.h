@@ -1774,7 +1774,7 @@ static size_t aopt__pth_join(aopt__pth *p, size_t n, int depth, const aopt__obj 
         return 0;
     }
     if (k > sizeof p->name - 2 - n) {
-        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: a tensor name of more than %d bytes, it ends in '%s'", p->ck->label, (int)sizeof p->name, text);
+        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: a tensor name of more than %d bytes, it ends in '%s'", p->ck->label, (int)sizeof p->name - 2, text);
         return 0;
     }
     if (depth > 0) p->name[n++] = '.';

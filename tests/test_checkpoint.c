@@ -283,6 +283,13 @@ static void test_bombs(void)
     z = pth_make(p.b, 1000004);
     refused("nested", z.out.b, z.out.n, AOPT_E_FORMAT, "deeper than 32 levels");
     free(z.out.b);
+    p.n = 0;                                                        /* a name of 600 bytes */
+    put(&p, P_START "}X\x58\2\0\0", 8);
+    for (i = 0; i < 600; i++) put(&p, "k", 1);
+    put(&p, P_T4 "s.", sizeof(P_T4 "s.") - 1);
+    z = pth_make(p.b, p.n);
+    refused("long name", z.out.b, z.out.n, AOPT_E_FORMAT, "a tensor name of more than 510 bytes, it ends in 'kkk");
+    free(z.out.b);
     free(p.b);
 }
 
@@ -340,6 +347,29 @@ static void test_zip_refused(void)
         if (c[i].bytes == 4) set32(p, c[i].value);
         refused(c[i].what, z.out.b, z.out.n, c[i].status, c[i].fragment);
         free(z.out.b);
+    }
+}
+
+/* The zoo's zip64.pth: its last 98 bytes are the zip64 end record (56), its locator (20) and the end record (22). */
+static void test_zip64_refused(void)
+{
+    static const struct { const char *what; int at; uint32_t value; const char *fragment; } c[] = {
+        { "locator", -34, 1, "the zip64 end record is not at 1, where its locator says" }, { "locator far", -30, 0x7FFFFFFF, "the zip64 end record is not at" },
+        { "record signature", -98, 0, "the zip64 end record is not at" }, { "entries on this disk", -74, 1, "end record disagree" },
+        { "small start", -6, 1, "end record disagree" }, { "start", -50, 1, "does not end at" }, { "start far", -46, 0x80000000u, "does not end at" } };
+    unsigned char b[8192], *p;
+    FILE *f = fopen(ZOO "zip64.pth", "rb");
+    const size_t n = f ? fread(b, 1, sizeof b, f) : 0;
+    size_t i;
+    if (f) fclose(f);
+    if (n < 98) { CHECK(0, "no zip64.pth"); return; }
+    for (i = 0; i < sizeof c / sizeof c[0]; i++) {
+        unsigned char keep[4];
+        p = b + n + c[i].at;
+        memcpy(keep, p, 4);
+        set32(p, c[i].value);
+        refused(c[i].what, b, n, AOPT_E_FORMAT, c[i].fragment);
+        memcpy(p, keep, 4);
     }
 }
 
@@ -541,6 +571,9 @@ static void test_writer(void)
     t[1].stride[0] = 1;
     CHECK(aopt_safetensors_write(path, t, 2, NULL, 0, &err) == AOPT_E_ARG && strstr(err.message, "not contiguous"), "%s", err.message);
     t[1].stride[0] = 3;
+    t[1].ndim = 9;
+    CHECK(aopt_safetensors_write(path, t, 2, NULL, 0, &err) == AOPT_E_ARG && strstr(err.message, "no valid dtype and shape"), "%s", err.message);
+    t[1].ndim = 2;
     t[1].device = 0;
     CHECK(aopt_safetensors_write(path, t, 2, NULL, 0, &err) == AOPT_E_ARG && strstr(err.message, "host"), "%s", err.message);
     t[1].device = AOPT_HOST;
@@ -569,6 +602,7 @@ int main(void)
     RUN(test_tensor_refused);
     RUN(test_bombs);
     RUN(test_zip_refused);
+    RUN(test_zip64_refused);
     RUN(test_layout_refused);
     RUN(test_sweep);
     RUN(test_safetensors_refused);
