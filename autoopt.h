@@ -280,7 +280,27 @@ AOPT_API aopt_status aopt_vae_encoder_step(aopt_vae_encoder *e, const float *vid
 AOPT_API void aopt_vae_encoder_reset(aopt_vae_encoder *e);
 AOPT_API void aopt_vae_encoder_close(aopt_vae_encoder *e);
 
-/* ==== [A5] compare ====================================================================================== */
+/* ==== [A5] compare ======================================================================================
+   How far a video is from a reference.  PSNR = 10*log10(4 / max(mse, 1e-12)) dB: the range of [-1, 1] is 2.  All sums
+   are doubles in one fixed order.  A NaN or an infinity on either side makes every figure below NaN, so test limits
+   as `if (!(x >= limit)) fail`. */
+enum { AOPT_COMPARE_TILE = 32 };        /* pixels; the tiles at the right and bottom edge may be smaller */
+typedef struct aopt_comparison {
+    double mse, psnr_db;
+    double psnr_frame_min_db;   int64_t frame_min;          /* the worst frame */
+    double psnr_tile_min_db;    int64_t tile_min[3];        /* the worst tile over all channels: [f][y][x] of its first pixel */
+    double max_abs;             int64_t max_abs_at[4];      /* largest |difference|, at [c][f][y][x] */
+    double mean_shift;          int64_t mean_shift_channel; /* mean(video) - mean(reference) of the channel where it is largest */
+    double psnr_motion_db;      /* PSNR of the changes from each frame to the next; 10*log10(4e12) if F = 1 */
+    double gradient_ratio;      /* energy of neighbour differences, video / reference: below 1 is blur, above is noise */
+    int64_t nonfinite, nonfinite_at[4];                     /* in video: how many, and the first as [c][f][y][x] */
+    int64_t reference_nonfinite, reference_nonfinite_at[4];
+} aopt_comparison;
+/* video, reference  in  f32 [3][F][H][W], contiguous host memory
+   AOPT_E_ARG (NULL), AOPT_E_SHAPE (a size < 1, or the product does not fit), AOPT_E_MEMORY */
+AOPT_API aopt_status aopt_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W,
+                                  aopt_comparison *out, aopt_error *err);
+AOPT_API double aopt_psnr_db(double mse);               /* the formula above; NaN stays NaN */
 
 /* ==== [A6] bench ======================================================================================== */
 
@@ -631,6 +651,142 @@ AOPT__DEF char *aopt_tensor_describe(const aopt_tensor *t, char *out, size_t out
 /* ==== [I6] decoder and encoder ========================================================================== */
 
 /* ==== [I7] compare ====================================================================================== */
+AOPT__DEF double aopt_psnr_db(double mse)
+{
+    if (mse < 1e-12) mse = 1e-12;           /* false for NaN, which goes through */
+    return 10.0 * log10(4.0 / mse);
+}
+
+/* What one frame of one channel adds. */
+typedef struct aopt__compare_sums { double error, video, reference, motion, gradient_video, gradient_reference; } aopt__compare_sums;
+
+static double aopt__square(double x) { return x * x; }
+
+/* Count what is not finite in x = f32 [3][F][H][W] and find the first. */
+static int64_t aopt__count_nonfinite(const float *x, int64_t F, int64_t H, int64_t W, int64_t at[4])
+{
+    const int64_t n = 3 * F * H * W;
+    int64_t i, count = 0;
+    for (i = 0; i < n; i++)
+        if (!isfinite(x[i]) && count++ == 0) {
+            at[0] = i / (F * H * W);
+            at[1] = i / (H * W) % F;
+            at[2] = i / W % H;
+            at[3] = i % W;
+        }
+    return count;
+}
+
+/* One row: v against r = f32 [W].  v_up, r_up: the row above, or NULL; v_past, r_past: the same row one frame earlier, or
+   NULL.  tile[W/32 rounded up] gains the squared errors.  Returns the x of the row's largest |difference|. */
+static int64_t aopt__compare_row(const float *v, const float *r, const float *v_up, const float *r_up, const float *v_past, const float *r_past,
+                                 int64_t W, aopt__compare_sums *sums, double *tile)
+{
+    int64_t x, worst = 0;
+    double largest = -1.0;
+    for (x = 0; x < W; x++) {
+        const double a = v[x], b = r[x], d = a - b;
+        tile[x / AOPT_COMPARE_TILE] += d * d;
+        sums->error += d * d;
+        sums->video += a;
+        sums->reference += b;
+        if (x > 0) {
+            sums->gradient_video += aopt__square(a - v[x - 1]);
+            sums->gradient_reference += aopt__square(b - r[x - 1]);
+        }
+        if (v_up) {
+            sums->gradient_video += aopt__square(a - v_up[x]);
+            sums->gradient_reference += aopt__square(b - r_up[x]);
+        }
+        if (v_past) sums->motion += aopt__square(d - ((double)v_past[x] - r_past[x]));
+        if (fabs(d) > largest) { largest = fabs(d); worst = x; }
+    }
+    return worst;
+}
+
+/* Frame f of all channels: adds to total[3], lowers out's worst tile, raises its max_abs.  tile: scratch.  Returns the frame's squared error. */
+static double aopt__compare_frame(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, int64_t f,
+                                  aopt__compare_sums *total, double *tile, aopt_comparison *out)
+{
+    const int64_t tiles_x = (W + AOPT_COMPARE_TILE - 1) / AOPT_COMPARE_TILE, tiles_y = (H + AOPT_COMPARE_TILE - 1) / AOPT_COMPARE_TILE;
+    double error = 0;
+    int64_t c, y, i;
+    memset(tile, 0, (size_t)(tiles_x * tiles_y) * sizeof *tile);
+    for (c = 0; c < 3; c++) {
+        const float *v = video + (c * F + f) * H * W, *r = reference + (c * F + f) * H * W;
+        aopt__compare_sums s;
+        memset(&s, 0, sizeof s);
+        for (y = 0; y < H; y++, v += W, r += W) {
+            const int64_t x = aopt__compare_row(v, r, y ? v - W : NULL, y ? r - W : NULL, f ? v - H * W : NULL, f ? r - H * W : NULL,
+                                                W, &s, tile + y / AOPT_COMPARE_TILE * tiles_x);
+            const double d = fabs((double)v[x] - r[x]);
+            if (d > out->max_abs) {
+                out->max_abs = d;
+                out->max_abs_at[0] = c; out->max_abs_at[1] = f; out->max_abs_at[2] = y; out->max_abs_at[3] = x;
+            }
+        }
+        error += s.error;
+        total[c].error += s.error;
+        total[c].video += s.video;
+        total[c].reference += s.reference;
+        total[c].motion += s.motion;
+        total[c].gradient_video += s.gradient_video;
+        total[c].gradient_reference += s.gradient_reference;
+    }
+    for (i = 0; i < tiles_x * tiles_y; i++) {
+        const int64_t top = i / tiles_x * AOPT_COMPARE_TILE, left = i % tiles_x * AOPT_COMPARE_TILE;
+        const int64_t rows = H - top < AOPT_COMPARE_TILE ? H - top : AOPT_COMPARE_TILE, columns = W - left < AOPT_COMPARE_TILE ? W - left : AOPT_COMPARE_TILE;
+        const double psnr = aopt_psnr_db(tile[i] / (3.0 * (double)(rows * columns)));
+        if (psnr < out->psnr_tile_min_db) {
+            out->psnr_tile_min_db = psnr;
+            out->tile_min[0] = f; out->tile_min[1] = top; out->tile_min[2] = left;
+        }
+    }
+    return error;
+}
+
+AOPT__DEF aopt_status aopt_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, aopt_comparison *out, aopt_error *err)
+{
+    aopt__compare_sums total[3];
+    int64_t c, f, frame, bytes;
+    double *tile, error = 0, motion = 0, gv = 0, gr = 0;
+
+    if (!video || !reference || !out) return aopt_fail(err, AOPT_E_ARG, "compare: a pointer is NULL");
+    if (F < 1 || H < 1 || W < 1 || !aopt__mul(H, W, &frame) || !aopt__mul(frame, F, &bytes) || !aopt__mul(bytes, 3 * (int64_t)sizeof(float), &bytes))
+        return aopt_fail(err, AOPT_E_SHAPE, "compare: cannot be [3][%lld][%lld][%lld]", (long long)F, (long long)H, (long long)W);
+    tile = (double *)aopt__alloc(((W - 1) / AOPT_COMPARE_TILE + 1) * ((H - 1) / AOPT_COMPARE_TILE + 1), sizeof *tile);
+    if (!tile) return aopt_fail(err, AOPT_E_MEMORY, "compare: no memory for the tiles of %lldx%lld pixels", (long long)W, (long long)H);
+    memset(out, 0, sizeof *out);
+    memset(total, 0, sizeof total);
+    out->psnr_frame_min_db = out->psnr_tile_min_db = INFINITY;
+    out->max_abs = -1.0;
+    out->nonfinite = aopt__count_nonfinite(video, F, H, W, out->nonfinite_at);
+    out->reference_nonfinite = aopt__count_nonfinite(reference, F, H, W, out->reference_nonfinite_at);
+    if (out->nonfinite || out->reference_nonfinite) {
+        out->mse = out->psnr_db = out->psnr_frame_min_db = out->psnr_tile_min_db = NAN;
+        out->max_abs = out->mean_shift = out->psnr_motion_db = out->gradient_ratio = NAN;
+        AOPT_FREE(tile);
+        return AOPT_OK;
+    }
+    for (f = 0; f < F; f++) {
+        const double psnr = aopt_psnr_db(aopt__compare_frame(video, reference, F, H, W, f, total, tile, out) / (3.0 * (double)frame));
+        if (psnr < out->psnr_frame_min_db) { out->psnr_frame_min_db = psnr; out->frame_min = f; }
+    }
+    AOPT_FREE(tile);
+    for (c = 0; c < 3; c++) {
+        const double shift = (total[c].video - total[c].reference) / (double)(F * frame);
+        if (c == 0 || fabs(shift) > fabs(out->mean_shift)) { out->mean_shift = shift; out->mean_shift_channel = c; }
+        error += total[c].error;
+        motion += total[c].motion;
+        gv += total[c].gradient_video;
+        gr += total[c].gradient_reference;
+    }
+    out->mse = error / (3.0 * (double)(F * frame));
+    out->psnr_db = aopt_psnr_db(out->mse);
+    out->psnr_motion_db = aopt_psnr_db(F > 1 ? motion / (3.0 * (double)((F - 1) * frame)) : 0.0);
+    out->gradient_ratio = gr > 0 ? gv / gr : gv > 0 ? INFINITY : 1.0;
+    return AOPT_OK;
+}
 
 /* ==== [I8] bench ======================================================================================== */
 
