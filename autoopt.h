@@ -385,16 +385,8 @@ AOPT_API void aopt_ref_guard_fill(uint32_t *x, int64_t n, uint64_t seed);
 AOPT_API void aopt_ref_guard_check(const uint32_t *x, int64_t n, uint64_t seed, uint64_t result[2]);
 /* Fingerprint: 64 bits over the bit pattern and the place of every element, and over seed. */
 AOPT_API uint64_t aopt_ref_fingerprint(const float *x, int64_t n, uint64_t seed);
-/* Comparison of two videos f32 [3][F][H][W], in parts: one aopt_tile per frame and square of tile x tile pixels,
-   [F][ceil(H/tile)][ceil(W/tile)].  a is the one judged, b the reference.  sse and max_abs leave out pairs that are not finite. */
-typedef struct aopt_tile {
-    double sse;                             /* sum of (a - b)^2 over three colours */
-    int64_t worst;                          /* index into a of the first element with |a - b| = max_abs; -1 if there is none */
-    float max_abs;
-    int32_t nonfinite, unwritten, count;    /* pairs with a NaN or Inf in a or b;  elements of a that still are poison;  pairs */
-} aopt_tile;
-AOPT_API int64_t aopt_tile_count(int64_t H, int64_t W, int tile);          /* tiles per frame */
-AOPT_API void aopt_ref_compare(const float *a, const float *b, int64_t F, int64_t H, int64_t W, int tile, uint32_t payload, aopt_tile *out);
+/* How many elements of x are still the poison of this payload; *first = index of the first, -1 if none. */
+AOPT_API int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload, int64_t *first);
 
 #ifdef AUTOOPT_CUDA
 /* ---- GPU.  `stream` is a cudaStream_t, `blas` a cublasHandle_t: the CUDA headers are not needed to read this file.
@@ -408,7 +400,11 @@ AOPT_API aopt_status aopt_cuda_poison(float *x, int64_t n, uint32_t payload, str
 AOPT_API aopt_status aopt_cuda_guard_fill(uint32_t *x, int64_t n, uint64_t seed, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_guard_check(const uint32_t *x, int64_t n, uint64_t seed, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_fingerprint(const float *x, int64_t n, uint64_t seed, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
-AOPT_API aopt_status aopt_cuda_compare(const float *a, const float *b, int64_t F, int64_t H, int64_t W, int tile, uint32_t payload, aopt_tile *out,
+/* result[0] = elements that still are poison, result[1] = index of the first, all ones if none. */
+AOPT_API aopt_status aopt_cuda_unwritten(const float *x, int64_t n, uint32_t payload, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
+/* aopt_compare over device memory: the same figures but for the order of the sums (1e-12, relative).  Takes about 1 % of the
+   video's size in device memory for the duration of the call, and blocks. */
+AOPT_API aopt_status aopt_cuda_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, aopt_comparison *out,
                                        struct CUstream_st *stream, aopt_error *err);
 
 /* Rows: a channels-last activation as a matrix of rows, f32 [frames][H + border][W + border][C].
@@ -1382,28 +1378,6 @@ AOPT__BOTH static uint64_t aopt__mix(uint64_t seed, uint64_t index)
     return z ^ (z >> 31);
 }
 
-AOPT__BOTH static aopt_tile aopt__tile_empty(void)
-{
-    aopt_tile t;
-    t.sse = 0.0;
-    t.worst = -1;
-    t.max_abs = 0.0f;
-    t.nonfinite = t.unwritten = t.count = 0;
-    return t;
-}
-
-AOPT__BOTH static void aopt__tile_add(aopt_tile *t, float a, float b, uint32_t a_bits, uint32_t b_bits, int64_t index, uint32_t poison)
-{
-    const uint32_t exponent = 0x7f800000u;
-    const double d = (double)a - (double)b;
-    const float abs = (float)(d < 0.0 ? -d : d);
-    t->count++;
-    if (a_bits == poison) t->unwritten++;
-    if ((a_bits & exponent) == exponent || (b_bits & exponent) == exponent) { t->nonfinite++; return; }
-    t->sse += d * d;
-    if (t->worst < 0 || abs > t->max_abs) { t->max_abs = abs; t->worst = index; }
-}
-
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -1446,23 +1420,17 @@ AOPT__DEF uint64_t aopt_ref_fingerprint(const float *x, int64_t n, uint64_t seed
     return sum;
 }
 
-AOPT__DEF int64_t aopt_tile_count(int64_t H, int64_t W, int tile) { return ((H + tile - 1) / tile) * ((W + tile - 1) / tile); }
-
-AOPT__DEF void aopt_ref_compare(const float *a, const float *b, int64_t F, int64_t H, int64_t W, int tile, uint32_t payload, aopt_tile *out)
+AOPT__DEF int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload, int64_t *first)
 {
-    const int64_t per_frame = aopt_tile_count(H, W, tile), tiles_x = (W + tile - 1) / tile;
     const uint32_t poison = aopt_poison_bits(payload);
-    uint32_t a_bits, b_bits;
-    int64_t c, f, y, x, at;
-    for (at = 0; at < F * per_frame; at++) out[at] = aopt__tile_empty();
-    for (at = 0, c = 0; c < 3; c++)
-        for (f = 0; f < F; f++)
-            for (y = 0; y < H; y++)
-                for (x = 0; x < W; x++, at++) {
-                    memcpy(&a_bits, a + at, sizeof a_bits);
-                    memcpy(&b_bits, b + at, sizeof b_bits);
-                    aopt__tile_add(out + f * per_frame + y / tile * tiles_x + x / tile, a[at], b[at], a_bits, b_bits, at, poison);
-                }
+    int64_t i, count = 0;
+    uint32_t bits;
+    *first = -1;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        if (bits == poison && count++ == 0) *first = i;
+    }
+    return count;
 }
 
 #ifdef __cplusplus

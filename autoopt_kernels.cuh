@@ -539,51 +539,181 @@ AOPT__DEF aopt_status aopt_cuda_fingerprint(const float *x, int64_t n, uint64_t 
     return AOPT_OK;
 }
 
-static __device__ void aopt__tile_merge(aopt_tile *t, const aopt_tile *u)
+__global__ static void aopt_k_unwritten(const uint32_t *x, int64_t n, uint32_t poison, unsigned long long *count, unsigned long long *first)
 {
-    t->sse += u->sse;
-    t->nonfinite += u->nonfinite;
-    t->unwritten += u->unwritten;
-    t->count += u->count;
-    if (u->worst >= 0 && (t->worst < 0 || u->max_abs > t->max_abs || (u->max_abs == t->max_abs && u->worst < t->worst))) {
-        t->max_abs = u->max_abs;
-        t->worst = u->worst;
+    const int64_t i = aopt__warp_index() * AOPT__WARP + threadIdx.x;
+    if (i >= n || x[i] != poison) return;
+    atomicAdd(count, 1ull);
+    atomicMin(first, (unsigned long long)i);
+}
+
+AOPT__DEF aopt_status aopt_cuda_unwritten(const float *x, int64_t n, uint32_t payload, uint64_t *result, struct CUstream_st *stream, aopt_error *err)
+{
+    AOPT__CUDA(cudaMemsetAsync(result, 0, sizeof *result, stream));
+    AOPT__CUDA(cudaMemsetAsync(result + 1, 0xff, sizeof *result, stream));
+    AOPT__LAUNCH_WARPS(aopt_k_unwritten, aopt__warps_of(n, 1), stream, (const uint32_t *)x, n, aopt_poison_bits(payload),
+                       (unsigned long long *)result, (unsigned long long *)(result + 1));
+    return AOPT_OK;
+}
+
+/* What one tile of one frame adds to a comparison, all three channels.  Indices are flat in [3][F][H][W]. */
+typedef struct aopt__compare_part {
+    double error, motion, gradient_video, gradient_reference, shift[3];     /* shift: sum of video - reference per channel */
+    double max_abs;
+    int64_t max_abs_at, nonfinite, nonfinite_at, reference_nonfinite, reference_nonfinite_at;       /* *_at: INT64_MAX if there is none */
+} aopt__compare_part;
+
+static __device__ double aopt__square_of(double x) { return x * x; }
+
+/* The terms of element `at` = (c, f, y, x), as in aopt_compare. */
+static __device__ void aopt__compare_element(aopt__compare_part *p, const float *video, const float *reference, int64_t at, int c, int64_t f, int64_t y, int64_t x,
+                                             int64_t H, int64_t W)
+{
+    const double a = video[at], b = reference[at], d = a - b;
+    p->error += d * d;
+    p->shift[c] += d;
+    if (x > 0) {
+        p->gradient_video += aopt__square_of(a - video[at - 1]);
+        p->gradient_reference += aopt__square_of(b - reference[at - 1]);
     }
+    if (y > 0) {
+        p->gradient_video += aopt__square_of(a - video[at - W]);
+        p->gradient_reference += aopt__square_of(b - reference[at - W]);
+    }
+    if (f > 0) p->motion += aopt__square_of(d - ((double)video[at - H * W] - reference[at - H * W]));
+    if (fabs(d) > p->max_abs) { p->max_abs = fabs(d); p->max_abs_at = at; }
+    if (!isfinite(video[at])) { p->nonfinite++; if (at < p->nonfinite_at) p->nonfinite_at = at; }
+    if (!isfinite(reference[at])) { p->reference_nonfinite++; if (at < p->reference_nonfinite_at) p->reference_nonfinite_at = at; }
+}
+
+static __device__ void aopt__compare_merge(aopt__compare_part *p, const aopt__compare_part *q)
+{
+    int c;
+    p->error += q->error;
+    p->motion += q->motion;
+    p->gradient_video += q->gradient_video;
+    p->gradient_reference += q->gradient_reference;
+    for (c = 0; c < 3; c++) p->shift[c] += q->shift[c];
+    if (q->max_abs > p->max_abs || (q->max_abs == p->max_abs && q->max_abs_at < p->max_abs_at)) { p->max_abs = q->max_abs; p->max_abs_at = q->max_abs_at; }
+    p->nonfinite += q->nonfinite;
+    p->reference_nonfinite += q->reference_nonfinite;
+    if (q->nonfinite_at < p->nonfinite_at) p->nonfinite_at = q->nonfinite_at;
+    if (q->reference_nonfinite_at < p->reference_nonfinite_at) p->reference_nonfinite_at = q->reference_nonfinite_at;
 }
 
 /* One block per tile and frame.  Each thread walks its elements in a fixed order and the block sums in a fixed tree, so the
    result has the same bits on every run. */
-__global__ static void aopt_k_compare(const float *a, const float *b, int64_t F, int64_t H, int64_t W, int tile, uint32_t poison, aopt_tile *out)
+__global__ static void aopt_k_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, aopt__compare_part *out)
 {
-    __shared__ aopt_tile part[AOPT__THREADS];
+    __shared__ aopt__compare_part part[AOPT__THREADS];
     const int id = (int)(threadIdx.y * AOPT__WARP + threadIdx.x);
-    const int64_t tiles_x = (W + tile - 1) / tile, tiles_y = (H + tile - 1) / tile, f = blockIdx.x / (tiles_x * tiles_y);
-    const int64_t y0 = blockIdx.x / tiles_x % tiles_y * tile, x0 = blockIdx.x % tiles_x * tile;
-    const int64_t th = H - y0 < tile ? H - y0 : tile, tw = W - x0 < tile ? W - x0 : tile;
-    aopt_tile t = aopt__tile_empty();
-    int64_t i;
-    int d;
-    for (i = id; i < 3 * th * tw; i += AOPT__THREADS) {
-        const int64_t at = ((i / (th * tw) * F + f) * H + y0 + i / tw % th) * W + x0 + i % tw;
-        aopt__tile_add(&t, a[at], b[at], __float_as_uint(a[at]), __float_as_uint(b[at]), at, poison);
-    }
-    part[id] = t;
+    const int64_t tiles_x = (W + AOPT_COMPARE_TILE - 1) / AOPT_COMPARE_TILE, tiles_y = (H + AOPT_COMPARE_TILE - 1) / AOPT_COMPARE_TILE;
+    const int64_t f = blockIdx.x / (tiles_x * tiles_y), top = blockIdx.x / tiles_x % tiles_y * AOPT_COMPARE_TILE, left = blockIdx.x % tiles_x * AOPT_COMPARE_TILE;
+    aopt__compare_part p;
+    int i, c, d;
+    p.error = p.motion = p.gradient_video = p.gradient_reference = p.shift[0] = p.shift[1] = p.shift[2] = 0.0;
+    p.max_abs = -1.0;
+    p.max_abs_at = p.nonfinite_at = p.reference_nonfinite_at = INT64_MAX;
+    p.nonfinite = p.reference_nonfinite = 0;
+    for (c = 0; c < 3; c++)
+        for (i = id; i < AOPT_COMPARE_TILE * AOPT_COMPARE_TILE; i += AOPT__THREADS) {
+            const int64_t y = top + i / AOPT_COMPARE_TILE, x = left + i % AOPT_COMPARE_TILE;
+            if (y < H && x < W) aopt__compare_element(&p, video, reference, ((c * F + f) * H + y) * W + x, c, f, y, x, H, W);
+        }
+    part[id] = p;
     for (d = AOPT__THREADS / 2; d > 0; d /= 2) {
         __syncthreads();
-        if (id < d) aopt__tile_merge(&part[id], &part[id + d]);
+        if (id < d) aopt__compare_merge(&part[id], &part[id + d]);
     }
     if (id == 0) out[blockIdx.x] = part[0];
 }
 
-AOPT__DEF aopt_status aopt_cuda_compare(const float *a, const float *b, int64_t F, int64_t H, int64_t W, int tile, uint32_t payload, aopt_tile *out,
+/* Tiles of every frame, [F][tiles_y][tiles_x], to the figures of aopt_compare. */
+static void aopt__compare_finish(const aopt__compare_part *part, int64_t F, int64_t H, int64_t W, aopt_comparison *out)
+{
+    const int64_t tile = AOPT_COMPARE_TILE, tiles_x = (W + tile - 1) / tile, tiles = tiles_x * ((H + tile - 1) / tile);
+    int64_t first = INT64_MAX, reference_first = INT64_MAX, best = INT64_MAX, f, i;
+    double error = 0.0, motion = 0.0, gv = 0.0, gr = 0.0, shift[3] = { 0.0, 0.0, 0.0 };
+    int c;
+    memset(out, 0, sizeof *out);
+    out->max_abs = -1.0;
+    out->psnr_frame_min_db = out->psnr_tile_min_db = INFINITY;
+    for (f = 0; f < F; f++) {
+        double frame = 0.0, db;
+        for (i = 0; i < tiles; i++) {
+            const aopt__compare_part *p = part + f * tiles + i;
+            const int64_t top = i / tiles_x * tile, left = i % tiles_x * tile;
+            const int64_t h = H - top < tile ? H - top : tile, w = W - left < tile ? W - left : tile;
+            frame += p->error;
+            motion += p->motion;
+            gv += p->gradient_video;
+            gr += p->gradient_reference;
+            for (c = 0; c < 3; c++) shift[c] += p->shift[c];
+            out->nonfinite += p->nonfinite;
+            out->reference_nonfinite += p->reference_nonfinite;
+            if (p->nonfinite_at < first) first = p->nonfinite_at;
+            if (p->reference_nonfinite_at < reference_first) reference_first = p->reference_nonfinite_at;
+            /* The CPU meets frames first, then channels: among equals of one frame the lower index is the earlier. */
+            if (p->max_abs > out->max_abs || (p->max_abs == out->max_abs && best / (H * W) % F == f && p->max_abs_at < best)) { out->max_abs = p->max_abs; best = p->max_abs_at; }
+            db = aopt_psnr_db(p->error / (3.0 * (double)(h * w)));
+            if (db < out->psnr_tile_min_db) { out->psnr_tile_min_db = db; out->tile_min[0] = f; out->tile_min[1] = top; out->tile_min[2] = left; }
+        }
+        error += frame;
+        db = aopt_psnr_db(frame / (3.0 * (double)(H * W)));
+        if (db < out->psnr_frame_min_db) { out->psnr_frame_min_db = db; out->frame_min = f; }
+    }
+    for (i = 0; i < 4; i++) {
+        const int64_t step = i == 0 ? F * H * W : i == 1 ? H * W : i == 2 ? W : 1, size = i == 0 ? 3 : i == 1 ? F : i == 2 ? H : W;
+        if (out->nonfinite) out->nonfinite_at[i] = first / step % size;
+        if (out->reference_nonfinite) out->reference_nonfinite_at[i] = reference_first / step % size;
+        if (best < INT64_MAX) out->max_abs_at[i] = best / step % size;
+    }
+    for (c = 0; c < 3; c++)
+        if (c == 0 || fabs(shift[c]) > fabs(out->mean_shift * (double)(F * H * W))) { out->mean_shift = shift[c] / (double)(F * H * W); out->mean_shift_channel = c; }
+    out->mse = error / (3.0 * (double)(F * H * W));
+    out->psnr_db = aopt_psnr_db(out->mse);
+    out->psnr_motion_db = aopt_psnr_db(F > 1 ? motion / (3.0 * (double)((F - 1) * H * W)) : 0.0);
+    out->gradient_ratio = gr > 0 ? gv / gr : gv > 0 ? INFINITY : 1.0;
+    if (!out->nonfinite && !out->reference_nonfinite) return;
+    memset(out->max_abs_at, 0, sizeof out->max_abs_at);
+    memset(out->tile_min, 0, sizeof out->tile_min);
+    out->frame_min = out->mean_shift_channel = 0;
+    out->mse = out->psnr_db = out->psnr_frame_min_db = out->psnr_tile_min_db = NAN;
+    out->max_abs = out->mean_shift = out->psnr_motion_db = out->gradient_ratio = NAN;
+}
+
+static aopt_status aopt__compare_run(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, int64_t n, aopt__compare_part *device, aopt__compare_part *host,
+                                     struct CUstream_st *stream, aopt_error *err)
+{
+    AOPT__LAUNCH(aopt_k_compare, dim3((unsigned)n), dim3(AOPT__WARP, AOPT__WARPS), stream, video, reference, F, H, W, device);
+    AOPT__CUDA(cudaGetLastError());
+    AOPT__CUDA(cudaMemcpyAsync(host, device, (size_t)n * sizeof *host, cudaMemcpyDeviceToHost, stream));
+    AOPT__CUDA(cudaStreamSynchronize(stream));
+    return AOPT_OK;
+}
+
+AOPT__DEF aopt_status aopt_cuda_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, aopt_comparison *out,
                                         struct CUstream_st *stream, aopt_error *err)
 {
-    const int64_t blocks = F * aopt_tile_count(H, W, tile);
-    if (F < 1 || H < 1 || W < 1 || tile < 1 || blocks > INT_MAX)
-        return aopt_fail(err, AOPT_E_SHAPE, "compare: %lld frames of %lldx%lld in tiles of %d", (long long)F, (long long)H, (long long)W, tile);
-    AOPT__LAUNCH(aopt_k_compare, dim3((unsigned)blocks), dim3(AOPT__WARP, AOPT__WARPS), stream, a, b, F, H, W, tile, aopt_poison_bits(payload), out);
-    AOPT__CUDA(cudaGetLastError());
-    return AOPT_OK;
+    aopt__compare_part *host, *device = NULL;
+    int64_t n, pixels;
+    aopt_status st;
+    if (!video || !reference || !out) return aopt_fail(err, AOPT_E_ARG, "compare: a pointer is NULL");
+    if (F < 1 || H < 1 || W < 1 || !aopt__mul(H, W, &pixels) || !aopt__mul(pixels, F, &pixels) || !aopt__mul(pixels, 3 * (int64_t)sizeof(float), &pixels))
+        return aopt_fail(err, AOPT_E_SHAPE, "compare: cannot be [3][%lld][%lld][%lld]", (long long)F, (long long)H, (long long)W);
+    n = F * ((H - 1) / AOPT_COMPARE_TILE + 1) * ((W - 1) / AOPT_COMPARE_TILE + 1);
+    if (n > INT_MAX) return aopt_fail(err, AOPT_E_SHAPE, "compare: %lld tiles, the grid holds %d", (long long)n, INT_MAX);
+    host = (aopt__compare_part *)aopt__alloc(n, (int64_t)sizeof *host);
+    if (!host) return aopt_fail(err, AOPT_E_MEMORY, "compare: no host memory for %lld tiles", (long long)n);
+    if (cudaMalloc((void **)&device, (size_t)n * sizeof *device) != cudaSuccess) {
+        AOPT_FREE(host);
+        return aopt__cuda_fail(err, cudaErrorMemoryAllocation, "aopt_cuda_compare: tiles", __FILE__, __LINE__);
+    }
+    st = aopt__compare_run(video, reference, F, H, W, n, device, host, stream, err);
+    if (!st) aopt__compare_finish(host, F, H, W, out);
+    cudaFree(device);
+    AOPT_FREE(host);
+    return st;
 }
 
 /* ======================================== end of the frozen half ======================================== */
