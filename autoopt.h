@@ -165,10 +165,13 @@ typedef struct aopt_checkpoint_options {    /* NULL or all zero = defaults */
 
 /* Open a checkpoint; the format is told by content, not by name.
    .pth           what torch.save writes since 1.6: a zip of stored entries and a pickle that is interpreted as data.
-                  Top level: one tensor, a dict of tensors (nested dicts join their keys with '.'), or
-                  {"state_dict": ...} / {"model": ...}, whose wrapper is peeled off.
+                  Top level: one tensor (then named "tensor"), a dict of tensors (nested dicts join their keys with '.', lists count as
+                  dicts with keys 0, 1, ...), or {"state_dict": {...}} / {"model": {...}}, whose wrapper is peeled off with
+                  all that lies beside it.  Numbers, strings and None are skipped.  Tensors may be views: strided, or of
+                  one shared storage.
    .safetensors   F32 F16 BF16 F64 I64 I32 I16 I8 U8 BOOL.
-   The file is memory-mapped and must not change while open.  Nothing is copied, nothing is executed.
+   The file is memory-mapped and must not change while open.  Nothing is copied, nothing is executed.  Data is read-only and
+   need not be aligned to its dtype: read it with aopt_tensor_to_f32 or memcpy.
    out   owned by the caller: aopt_checkpoint_close.  NULL after an error.
    AOPT_E_IO           cannot open, read or map
    AOPT_E_FORMAT       damaged or hostile (the message says what was found where)
@@ -494,6 +497,13 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#ifndef AOPT_NO_STDIO
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -717,6 +727,1479 @@ static char *aopt__quote(const void *text, size_t n, char out[AOPT__QUOTE])
     snprintf(out + used, 4, "%s", i < n ? "..." : "");
     return out;
 }
+
+/* ---- the opened file */
+struct aopt_checkpoint {
+    aopt__arena arena;              /* label, names, tensors */
+    const char *label;              /* its path, or what open_memory was given */
+    const unsigned char *bytes;
+    size_t n;
+    int mapped;                     /* bytes is a mapping of ours */
+    aopt_tensor *tensor;            /* [count], sorted by name */
+    int64_t count;
+};
+
+static int aopt__tensor_by_name(const void *a, const void *b)
+{
+    return strcmp(((const aopt_tensor *)a)->name, ((const aopt_tensor *)b)->name);
+}
+
+/* Names go into messages and file lists as they are, so control characters are refused. */
+static int aopt__name_ok(const char *name)
+{
+    while (*name && (unsigned char)*name >= 0x20 && *name != 0x7F) name++;
+    return *name == 0;
+}
+
+/* Sort the tensors by name; refuse a name that comes twice. */
+static aopt_status aopt__checkpoint_sort(aopt_checkpoint *ck, aopt_error *err)
+{
+    char name[AOPT__QUOTE];
+    int64_t i;
+    for (i = 0; i < ck->count; i++)
+        if (!aopt__name_ok(ck->tensor[i].name))
+            return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s' has a control character in its name", ck->label,
+                             aopt__quote(ck->tensor[i].name, strlen(ck->tensor[i].name), name));
+    if (ck->count > 1) qsort(ck->tensor, (size_t)ck->count, sizeof *ck->tensor, aopt__tensor_by_name);
+    for (i = 1; i < ck->count; i++)
+        if (strcmp(ck->tensor[i - 1].name, ck->tensor[i].name) == 0)
+            return aopt_fail(err, AOPT_E_FORMAT, "%s: two tensors are named '%s'", ck->label,
+                             aopt__quote(ck->tensor[i].name, strlen(ck->tensor[i].name), name));
+    return AOPT_OK;
+}
+
+static const char *aopt__arena_text(aopt__arena *a, const char *text, size_t n)
+{
+    char *copy = (char *)aopt__arena_alloc(a, (int64_t)n + 1, 1);
+    if (copy) memcpy(copy, text, n);
+    return copy;
+}
+
+static aopt_status aopt__no_memory(const aopt_checkpoint *ck, aopt_error *err)
+{
+    return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory while reading the list of tensors", ck->label);
+}
+
+/* Little-endian numbers at any address. */
+static uint32_t aopt__le16(const unsigned char *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+static uint32_t aopt__le32(const unsigned char *p) { return aopt__le16(p) | aopt__le16(p + 2) << 16; }
+static uint64_t aopt__le64(const unsigned char *p) { return aopt__le32(p) | (uint64_t)aopt__le32(p + 4) << 32; }
+
+/* ---- zip: stored entries only; every offset is compared by subtraction before it is used */
+typedef struct aopt__zip_entry {
+    const char *name; size_t name_n;    /* in the file, not terminated */
+    uint32_t flags, method, crc;
+    uint64_t size, local;               /* bytes of data; offset of the local header */
+    const unsigned char *data;
+    int used;                           /* its bytes are looked at, so its CRC counts */
+} aopt__zip_entry;
+
+/* What opening a .pth needs for a while.  status is that of the pickle machine: once set, it stops. */
+typedef struct aopt__obj aopt__obj;
+typedef struct aopt__pth {
+    aopt_checkpoint *ck;
+    const aopt_checkpoint_options *options;
+    aopt_error *err;
+    aopt__arena arena;                  /* entries, objects of the pickle */
+    aopt__zip_entry *entry; int64_t entry_n;        /* sorted by name */
+    const char *prefix; size_t prefix_n;            /* "archive/": what all names start with */
+    uint32_t crc_table[8][256];
+    const unsigned char *pickle; size_t pickle_n, at, op_at;
+    aopt_status status;
+    int stopped;                        /* STOP was executed */
+    aopt__obj **stack; int64_t stack_n, stack_room; /* NULL = a mark */
+    aopt__obj **memo; int64_t memo_n, memo_room;    /* memo_n of the memo_room numbers are taken */
+    int64_t objects, visits;            /* objects made so far; items seen so far while names are collected */
+    char name[512];                     /* of the tensor being collected */
+    int64_t tensor_room;
+} aopt__pth;
+
+/* aopt_fail with "file: entry 'name'" in front. */
+static aopt_status aopt__zip_fail(const aopt__pth *p, aopt_status status, const aopt__zip_entry *e, const char *what)
+{
+    char name[AOPT__QUOTE];
+    return aopt_fail(p->err, status, "%s: zip entry '%s' %s", p->ck->label, aopt__quote(e->name, e->name_n, name), what);
+}
+
+/* The zip64 field (id 1) of extra[n] replaces those of size, packed and offset that are saturated.  0 if it is malformed or absent
+   where it is needed. */
+static int aopt__zip64_extra(const unsigned char *extra, size_t n, uint64_t *size, uint64_t *packed, uint64_t *offset)
+{
+    uint64_t *field[3];
+    int i, missing = 0;
+    field[0] = size;
+    field[1] = packed;
+    field[2] = offset;
+    for (i = 0; i < 3; i++) missing += *field[i] == 0xFFFFFFFFu;
+    while (n >= 4) {
+        size_t left = aopt__le16(extra + 2);
+        if (left > n - 4) return 0;
+        if (aopt__le16(extra) == 1) {
+            const unsigned char *v = extra + 4;
+            size_t room = left;
+            for (i = 0; i < 3; i++) {
+                if (*field[i] != 0xFFFFFFFFu) continue;
+                if (room < 8) return 0;
+                *field[i] = aopt__le64(v);
+                v += 8;
+                room -= 8;
+                missing--;
+            }
+        }
+        extra += 4 + left;
+        n -= 4 + left;
+    }
+    return n == 0 && missing == 0;
+}
+
+/* Find the central directory: *start, *bytes, *entries. */
+static aopt_status aopt__zip_end(aopt__pth *p, uint64_t *start, uint64_t *bytes, uint64_t *entries)
+{
+    const unsigned char *b = p->ck->bytes, *e;
+    const char *label = p->ck->label;
+    const uint64_t n = p->ck->n;
+    uint64_t comment = 0, limit, at;
+    for (;; comment++) {
+        if (n < 22 || comment > n - 22 || comment > 0xFFFF)
+            return aopt_fail(p->err, AOPT_E_FORMAT, "%s: no end of a zip directory: the file is cut short (it has %llu bytes)", label, (unsigned long long)n);
+        e = b + (n - 22 - comment);
+        if (aopt__le32(e) == 0x06054B50 && aopt__le16(e + 20) == comment) break;
+    }
+    limit = n - 22 - comment;
+    *entries = aopt__le16(e + 10);
+    *bytes = aopt__le32(e + 12);
+    *start = aopt__le32(e + 16);
+    if (aopt__le16(e + 4) != 0 || aopt__le16(e + 6) != 0 || aopt__le16(e + 8) != *entries)
+        return aopt_fail(p->err, AOPT_E_UNSUPPORTED, "%s: a zip of several volumes", label);
+    if (limit >= 20 && aopt__le32(b + limit - 20) == 0x07064B50) {      /* zip64: its numbers hold, the small ones agree or are saturated */
+        at = aopt__le64(b + limit - 12);
+        if (limit - 20 < 56 || at > limit - 20 - 56 || aopt__le32(b + at) != 0x06064B50)
+            return aopt_fail(p->err, AOPT_E_FORMAT, "%s: the zip64 end record is not at %llu, where its locator says", label, (unsigned long long)at);
+        e = b + at;
+        if ((*entries != 0xFFFF && *entries != aopt__le64(e + 32)) || (*bytes != 0xFFFFFFFFu && *bytes != aopt__le64(e + 40)) ||
+            (*start != 0xFFFFFFFFu && *start != aopt__le64(e + 48)) || aopt__le64(e + 24) != aopt__le64(e + 32))
+            return aopt_fail(p->err, AOPT_E_FORMAT, "%s: the zip end record and the zip64 end record disagree", label);
+        *entries = aopt__le64(e + 32);
+        *bytes = aopt__le64(e + 40);
+        *start = aopt__le64(e + 48);
+        limit = at;
+    }
+    if (*start > limit || *bytes != limit - *start)
+        return aopt_fail(p->err, AOPT_E_FORMAT, "%s: zip directory of %llu bytes at %llu does not end at %llu, where its end record is",
+                         label, (unsigned long long)*bytes, (unsigned long long)*start, (unsigned long long)limit);
+    if (*entries > *bytes / 46)
+        return aopt_fail(p->err, AOPT_E_FORMAT, "%s: a zip directory of %llu bytes cannot hold %llu entries", label,
+                         (unsigned long long)*bytes, (unsigned long long)*entries);
+    return AOPT_OK;
+}
+
+/* Read the directory's entry at *at, all of it before `end`, and step over it. */
+static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, aopt__zip_entry *e)
+{
+    const unsigned char *c = p->ck->bytes + *at;
+    uint64_t left = end - *at, packed;
+    size_t extra_n, comment_n, i;
+    if (left < 46 || aopt__le32(c) != 0x02014B50)
+        return aopt_fail(p->err, AOPT_E_FORMAT, "%s: zip directory: no entry at byte %llu", p->ck->label, (unsigned long long)*at);
+    left -= 46;
+    e->flags = aopt__le16(c + 8);
+    e->method = aopt__le16(c + 10);
+    e->crc = aopt__le32(c + 16);
+    packed = aopt__le32(c + 20);
+    e->size = aopt__le32(c + 24);
+    e->name = (const char *)c + 46;
+    e->name_n = aopt__le16(c + 28);
+    extra_n = aopt__le16(c + 30);
+    comment_n = aopt__le16(c + 32);
+    e->local = aopt__le32(c + 42);
+    if (e->name_n + extra_n + comment_n > left)
+        return aopt_fail(p->err, AOPT_E_FORMAT, "%s: zip directory: the entry at byte %llu runs past the end", p->ck->label, (unsigned long long)*at);
+    *at += 46 + e->name_n + extra_n + comment_n;
+    for (i = 0; i < e->name_n; i++)
+        if ((unsigned char)e->name[i] < 0x20) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a control character in its name");
+    if (!aopt__zip64_extra(c + 46 + e->name_n, extra_n, &e->size, &packed, &e->local))
+        return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a damaged extra field in the directory");
+    if (e->flags & 0x2041) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "is encrypted");
+    if (e->method != 0) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, e->method == 8 ? "is compressed (deflate)" : "is compressed");
+    if (packed != e->size) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "is stored, but with two different sizes");
+    return AOPT_OK;
+}
+
+/* Check the local header against the directory and find the data, which lies before `end`.  *next: the first byte after the entry. */
+static aopt_status aopt__zip_local(aopt__pth *p, aopt__zip_entry *e, uint64_t end, uint64_t *next)
+{
+    const unsigned char *h, *d;
+    uint64_t left, size, packed, none = 0;
+    size_t name_n, extra_n;
+    const int later = (e->flags & 8) != 0;          /* sizes and CRC stand behind the data; the header may hold zeros */
+    if (end < 30 || e->local > end - 30 || aopt__le32(p->ck->bytes + e->local) != 0x04034B50)
+        return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has no local header where the directory says");
+    h = p->ck->bytes + e->local;
+    left = end - e->local - 30;
+    name_n = aopt__le16(h + 26);
+    extra_n = aopt__le16(h + 28);
+    if (name_n + extra_n > left) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a local header that runs past the directory");
+    left -= name_n + extra_n;
+    if (name_n != e->name_n || memcmp(h + 30, e->name, name_n) != 0) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has another name in its local header");
+    if (aopt__le16(h + 8) != e->method) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has another method in its local header");
+    if (aopt__le16(h + 6) != e->flags) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has other flags in its local header");
+    packed = aopt__le32(h + 18);
+    size = aopt__le32(h + 22);
+    if (!aopt__zip64_extra(h + 30 + name_n, extra_n, &size, &packed, &none))
+        return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a damaged extra field in its local header");
+    if ((size != e->size || packed != e->size) && !(later && size == 0 && packed == 0))
+        return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has another size in its local header");
+    if (aopt__le32(h + 14) != e->crc && !(later && aopt__le32(h + 14) == 0))
+        return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has another CRC in its local header");
+    if (e->size > left) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "runs past the directory");
+    left -= e->size;
+    e->data = h + 30 + name_n + extra_n;
+    *next = end - left;
+    if (!later) return AOPT_OK;
+    d = e->data + e->size;                          /* signature, CRC, two sizes of 4 or (zip64) 8 bytes */
+    if (left >= 16 && aopt__le32(d) == 0x08074B50 && aopt__le32(d + 4) == e->crc) {
+        if (aopt__le32(d + 8) == e->size && aopt__le32(d + 12) == e->size) { *next += 16; return AOPT_OK; }
+        if (left >= 24 && aopt__le64(d + 8) == e->size && aopt__le64(d + 16) == e->size) { *next += 24; return AOPT_OK; }
+    }
+    return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a data descriptor that is missing or disagrees with the directory");
+}
+
+static int aopt__zip_by_local(const void *a, const void *b)
+{
+    const uint64_t x = ((const aopt__zip_entry *)a)->local, y = ((const aopt__zip_entry *)b)->local;
+    return x < y ? -1 : x > y;
+}
+
+static int aopt__zip_by_name(const void *a, const void *b)
+{
+    const aopt__zip_entry *x = (const aopt__zip_entry *)a, *y = (const aopt__zip_entry *)b;
+    const int order = memcmp(x->name, y->name, x->name_n < y->name_n ? x->name_n : y->name_n);
+    return order != 0 ? order : x->name_n < y->name_n ? -1 : x->name_n > y->name_n;
+}
+
+/* Fill p->entry: every entry checked, none overlapping, all names different. */
+static aopt_status aopt__zip_open(aopt__pth *p)
+{
+    uint64_t start = 0, bytes = 0, entries = 0, at, next = 0;
+    aopt_status st = aopt__zip_end(p, &start, &bytes, &entries);
+    int64_t i;
+    if (st != AOPT_OK) return st;
+    p->entry_n = (int64_t)entries;
+    p->entry = (aopt__zip_entry *)aopt__arena_alloc(&p->arena, p->entry_n, (int64_t)sizeof *p->entry);
+    if (!p->entry) return aopt__no_memory(p->ck, p->err);
+    for (at = start, i = 0; i < p->entry_n; i++)
+        if ((st = aopt__zip_central(p, &at, start + bytes, &p->entry[i])) != AOPT_OK) return st;
+    if (at != start + bytes)
+        return aopt_fail(p->err, AOPT_E_FORMAT, "%s: zip directory: %llu bytes after the last of %lld entries", p->ck->label,
+                         (unsigned long long)(start + bytes - at), (long long)p->entry_n);
+    qsort(p->entry, (size_t)p->entry_n, sizeof *p->entry, aopt__zip_by_local);
+    for (i = 0; i < p->entry_n; i++) {
+        if (p->entry[i].local < next) return aopt__zip_fail(p, AOPT_E_FORMAT, &p->entry[i], "overlaps the entry before it");
+        if ((st = aopt__zip_local(p, &p->entry[i], start, &next)) != AOPT_OK) return st;
+    }
+    qsort(p->entry, (size_t)p->entry_n, sizeof *p->entry, aopt__zip_by_name);
+    for (i = 1; i < p->entry_n; i++)
+        if (aopt__zip_by_name(&p->entry[i - 1], &p->entry[i]) == 0) return aopt__zip_fail(p, AOPT_E_FORMAT, &p->entry[i], "is there twice");
+    return AOPT_OK;
+}
+
+/* The entry named prefix + text[n], NULL if absent. */
+static aopt__zip_entry *aopt__zip_find(const aopt__pth *p, const char *text, size_t n)
+{
+    int64_t low = 0, high = p->entry_n;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        aopt__zip_entry *e = &p->entry[middle];
+        int order = memcmp(e->name, p->prefix, e->name_n < p->prefix_n ? e->name_n : p->prefix_n);
+        if (order == 0 && e->name_n < p->prefix_n) order = -1;
+        if (order == 0) {
+            const size_t rest = e->name_n - p->prefix_n;
+            order = memcmp(e->name + p->prefix_n, text, rest < n ? rest : n);
+            if (order == 0) order = rest < n ? -1 : rest > n;
+        }
+        if (order == 0) return e;
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    return NULL;
+}
+
+/* Tables of CRC-32 (polynomial 0xEDB88320) that take eight bytes at a time. */
+static void aopt__crc_tables(uint32_t table[8][256])
+{
+    uint32_t x;
+    int i, k;
+    for (i = 0; i < 256; i++) {
+        for (x = (uint32_t)i, k = 0; k < 8; k++) x = (x & 1) ? 0xEDB88320u ^ x >> 1 : x >> 1;
+        table[0][i] = x;
+    }
+    for (i = 0; i < 256; i++)
+        for (k = 1; k < 8; k++) table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
+}
+
+/* crc of the bytes before (0 at first) -> crc with s[n] added. */
+static uint32_t aopt__crc_add(const uint32_t table[8][256], uint32_t crc, const unsigned char *s, size_t n)
+{
+    crc = ~crc;
+    for (; n >= 8; s += 8, n -= 8) {
+        const uint32_t a = crc ^ aopt__le32(s), b = aopt__le32(s + 4);
+        crc = table[7][a & 255] ^ table[6][a >> 8 & 255] ^ table[5][a >> 16 & 255] ^ table[4][a >> 24]
+            ^ table[3][b & 255] ^ table[2][b >> 8 & 255] ^ table[1][b >> 16 & 255] ^ table[0][b >> 24];
+    }
+    for (; n > 0; s++, n--) crc = crc >> 8 ^ table[0][(crc ^ *s) & 255];
+    return ~crc;
+}
+
+/* Check the CRC of an entry, in pieces so that progress can speak.  *done counts up to `total`. */
+static aopt_status aopt__zip_verify(aopt__pth *p, const aopt__zip_entry *e, int64_t *done, int64_t total)
+{
+    const size_t piece = (size_t)16 << 20;
+    const unsigned char *s = e->data;
+    uint64_t left = e->size;
+    uint32_t crc = 0;
+    while (left > 0) {
+        const size_t take = left < piece ? (size_t)left : piece;
+        crc = aopt__crc_add((const uint32_t (*)[256])p->crc_table, crc, s, take);
+        s += take;
+        left -= take;
+        *done += (int64_t)take;
+        if (p->options->progress && p->options->progress(p->options->progress_user, "verify checkpoint", *done, total))
+            return aopt_fail(p->err, AOPT_E_CANCELLED, "%s: stopped while its CRCs were verified", p->ck->label);
+    }
+    if (crc != e->crc) {
+        char what[64];
+        snprintf(what, sizeof what, "is damaged: CRC %08lx, expected %08lx", (unsigned long)crc, (unsigned long)e->crc);
+        return aopt__zip_fail(p, AOPT_E_FORMAT, e, what);
+    }
+    return AOPT_OK;
+}
+
+/* In the order of the file, as disks like it.  p->entry is no longer sorted by name afterwards. */
+static aopt_status aopt__zip_verify_used(aopt__pth *p)
+{
+    int64_t i, done = 0, total = 0;
+    aopt_status st;
+    qsort(p->entry, (size_t)p->entry_n, sizeof *p->entry, aopt__zip_by_local);
+    for (i = 0; i < p->entry_n; i++) total += p->entry[i].used ? (int64_t)p->entry[i].size : 0;
+    for (i = 0; i < p->entry_n; i++)
+        if (p->entry[i].used && (st = aopt__zip_verify(p, &p->entry[i], &done, total)) != AOPT_OK) return st;
+    return AOPT_OK;
+}
+
+/* ---- pickle: a stack of plain objects.  A global is a word of a fixed list, REDUCE builds what that word stands for, nothing is called. */
+#define AOPT__PICKLE_OPS(X) \
+    X(MARK, '(') X(STOP, '.') X(POP, '0') X(POP_MARK, '1') X(DUP, '2') X(FLOAT, 'F') X(INT, 'I') X(BININT, 'J') X(BININT1, 'K') \
+    X(LONG, 'L') X(BININT2, 'M') X(NONE, 'N') X(PERSID, 'P') X(BINPERSID, 'Q') X(REDUCE, 'R') X(STRING, 'S') X(BINSTRING, 'T') \
+    X(SHORT_BINSTRING, 'U') X(UNICODE, 'V') X(BINUNICODE, 'X') X(APPEND, 'a') X(BUILD, 'b') X(GLOBAL, 'c') X(DICT, 'd') \
+    X(EMPTY_DICT, '}') X(APPENDS, 'e') X(GET, 'g') X(BINGET, 'h') X(INST, 'i') X(LONG_BINGET, 'j') X(LIST, 'l') X(EMPTY_LIST, ']') \
+    X(OBJ, 'o') X(PUT, 'p') X(BINPUT, 'q') X(LONG_BINPUT, 'r') X(SETITEM, 's') X(TUPLE, 't') X(EMPTY_TUPLE, ')') X(SETITEMS, 'u') \
+    X(BINFLOAT, 'G') X(BINBYTES, 'B') X(SHORT_BINBYTES, 'C') X(PROTO, 0x80) X(NEWOBJ, 0x81) X(EXT1, 0x82) X(EXT2, 0x83) X(EXT4, 0x84) \
+    X(TUPLE1, 0x85) X(TUPLE2, 0x86) X(TUPLE3, 0x87) X(NEWTRUE, 0x88) X(NEWFALSE, 0x89) X(LONG1, 0x8a) X(LONG4, 0x8b) \
+    X(SHORT_BINUNICODE, 0x8c) X(BINUNICODE8, 0x8d) X(BINBYTES8, 0x8e) X(EMPTY_SET, 0x8f) X(ADDITEMS, 0x90) X(FROZENSET, 0x91) \
+    X(NEWOBJ_EX, 0x92) X(STACK_GLOBAL, 0x93) X(MEMOIZE, 0x94) X(FRAME, 0x95) X(BYTEARRAY8, 0x96) X(NEXT_BUFFER, 0x97) \
+    X(READONLY_BUFFER, 0x98)
+#define AOPT__X(id, code) AOPT__OP_##id = code,
+enum { AOPT__PICKLE_OPS(AOPT__X) AOPT__OP_UNKNOWN = 256 };
+#undef AOPT__X
+
+#define AOPT__KINDS(X) \
+    X(NONE, "None") X(BOOL, "a bool") X(INT, "an int") X(BIG_INT, "an int above 64 bits") X(FLOAT, "a float") X(STR, "a string") \
+    X(TUPLE, "a tuple") X(LIST, "a list") X(DICT, "a dict") X(GLOBAL, "a global") X(STORAGE, "a storage") X(TENSOR, "a tensor")
+#define AOPT__X(id, text) AOPT__KIND_##id,
+typedef enum aopt__kind { AOPT__KINDS(AOPT__X) AOPT__KIND_COUNT } aopt__kind;
+#undef AOPT__X
+
+typedef enum aopt__global {
+    AOPT__G_ORDERED_DICT, AOPT__G_SIZE, AOPT__G_PARAMETER, AOPT__G_TENSOR_V2, AOPT__G_TENSOR_V3, AOPT__G_STORAGE, AOPT__G_DTYPE
+} aopt__global;
+enum { AOPT__UNTYPED = -1 };            /* a storage of plain bytes */
+
+typedef struct aopt__item { aopt__obj *key, *value; struct aopt__item *next; } aopt__item;     /* key: dicts only, else NULL */
+struct aopt__obj {
+    aopt__kind kind;
+    aopt__global global;                /* GLOBAL */
+    int dtype;                          /* STORAGE and GLOBAL of a storage or dtype: aopt_dtype or AOPT__UNTYPED */
+    int64_t n;                          /* INT, BOOL: value.  STR: bytes.  TUPLE, LIST, DICT: items.  STORAGE: bytes */
+    const char *text;                   /* STR: in the file, not terminated */
+    aopt__item *first, *last;           /* TUPLE, LIST, DICT */
+    aopt__zip_entry *entry;             /* STORAGE */
+    aopt_tensor *tensor;                /* TENSOR, still without a name */
+};
+
+/* What a hostile file may cost: bytes of data.pkl, objects, stack, tensors, depth of dicts. */
+enum { AOPT__PICKLE_BYTES = 64 << 20, AOPT__PICKLE_OBJECTS = 1 << 22, AOPT__PICKLE_STACK = 1 << 22, AOPT__PICKLE_TENSORS = 1 << 17, AOPT__PICKLE_DEPTH = 32 };
+
+static void aopt__pickle_fail(aopt__pth *p, aopt_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* Stop the machine with "file: data.pkl byte N: ...". */
+static void aopt__pickle_fail(aopt__pth *p, aopt_status status, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (p->status == AOPT_OK) p->status = aopt_fail(p->err, status, "%s: data.pkl byte %lld: %s", p->ck->label, (long long)p->op_at, text);
+}
+
+static void aopt__pickle_no_memory(aopt__pth *p)
+{
+    if (p->status == AOPT_OK) p->status = aopt__no_memory(p->ck, p->err);
+}
+
+static const char *aopt__kind_name(const aopt__obj *o)
+{
+#define AOPT__X(id, text) text,
+    static const char *const name[] = { AOPT__KINDS(AOPT__X) "?" };
+#undef AOPT__X
+    return o ? name[o->kind] : "nothing";
+}
+
+/* The next n bytes of the pickle, NULL (and stopped) if there are fewer. */
+static const unsigned char *aopt__pickle_take(aopt__pth *p, uint64_t n)
+{
+    const unsigned char *s = p->pickle + p->at;
+    if (n > p->pickle_n - p->at) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "cut short: %llu more bytes expected, %llu left", (unsigned long long)n, (unsigned long long)(p->pickle_n - p->at));
+        return NULL;
+    }
+    p->at += (size_t)n;
+    return s;
+}
+
+/* A pointer table with room for `need`, the first *room of it kept, the rest NULL; NULL if memory is short (the old one stays). */
+static aopt__obj **aopt__pickle_room(aopt__obj **table, int64_t *room, int64_t need)
+{
+    int64_t more = *room < 32 ? 64 : *room * 2;
+    aopt__obj **bigger;
+    if (need <= *room) return table;
+    if (more < need) more = need;
+    bigger = (aopt__obj **)AOPT_REALLOC(table, (size_t)more * sizeof *table);
+    if (!bigger) return NULL;
+    memset(bigger + *room, 0, (size_t)(more - *room) * sizeof *bigger);
+    *room = more;
+    return bigger;
+}
+
+static void aopt__pickle_push(aopt__pth *p, aopt__obj *o)
+{
+    aopt__obj **stack;
+    if (p->stack_n == AOPT__PICKLE_STACK) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "more than %d objects on the stack", (int)AOPT__PICKLE_STACK);
+        return;
+    }
+    stack = aopt__pickle_room(p->stack, &p->stack_room, p->stack_n + 1);
+    if (!stack) { aopt__pickle_no_memory(p); return; }
+    p->stack = stack;
+    p->stack[p->stack_n++] = o;
+}
+
+/* The top object; NULL (and stopped) if there is none or it is a mark. */
+static aopt__obj *aopt__pickle_top(aopt__pth *p)
+{
+    aopt__obj *o = p->stack_n > 0 ? p->stack[p->stack_n - 1] : NULL;
+    if (!o) aopt__pickle_fail(p, AOPT_E_FORMAT, "the stack holds no object here");
+    return o;
+}
+
+static aopt__obj *aopt__pickle_pop(aopt__pth *p)
+{
+    aopt__obj *o = aopt__pickle_top(p);
+    if (o) p->stack_n--;
+    return o;
+}
+
+/* A new object, NULL (and stopped) if there are too many or memory is short. */
+static aopt__obj *aopt__pickle_new(aopt__pth *p, aopt__kind kind)
+{
+    aopt__obj *o;
+    if (p->objects++ == AOPT__PICKLE_OBJECTS) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "more than %d objects", (int)AOPT__PICKLE_OBJECTS);
+        return NULL;
+    }
+    o = (aopt__obj *)aopt__arena_alloc(&p->arena, 1, (int64_t)sizeof *o);
+    if (!o) { aopt__pickle_no_memory(p); return NULL; }
+    o->kind = kind;
+    return o;
+}
+
+static void aopt__pickle_push_new(aopt__pth *p, aopt__kind kind, int64_t n)
+{
+    aopt__obj *o = aopt__pickle_new(p, kind);
+    if (!o) return;
+    o->n = n;
+    aopt__pickle_push(p, o);
+}
+
+static void aopt__pickle_push_text(aopt__pth *p, uint64_t n)
+{
+    const unsigned char *s = aopt__pickle_take(p, n);
+    aopt__obj *o = s ? aopt__pickle_new(p, AOPT__KIND_STR) : NULL;
+    if (!o) return;
+    o->text = (const char *)s;
+    o->n = (int64_t)n;
+    aopt__pickle_push(p, o);
+}
+
+static void aopt__pickle_add(aopt__pth *p, aopt__obj *to, aopt__obj *key, aopt__obj *value)
+{
+    aopt__item *item = (aopt__item *)aopt__arena_alloc(&p->arena, 1, (int64_t)sizeof *item);
+    if (!item) { aopt__pickle_no_memory(p); return; }
+    item->key = key;
+    item->value = value;
+    if (to->last) to->last->next = item;
+    else to->first = item;
+    to->last = item;
+    to->n++;
+}
+
+/* Index of the topmost mark, -1 (and stopped) if there is none. */
+static int64_t aopt__pickle_mark(aopt__pth *p)
+{
+    int64_t i = p->stack_n - 1;
+    while (i >= 0 && p->stack[i]) i--;
+    if (i < 0) aopt__pickle_fail(p, AOPT_E_FORMAT, "no mark on the stack");
+    return i;
+}
+
+/* The objects from stack[from] become a tuple, which stands at stack[at]. */
+static void aopt__pickle_tuple(aopt__pth *p, int64_t at, int64_t from)
+{
+    aopt__obj *o;
+    int64_t i;
+    if (at < 0) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "too few objects on the stack for a tuple");
+        return;
+    }
+    o = aopt__pickle_new(p, AOPT__KIND_TUPLE);
+    for (i = from; o && i < p->stack_n && p->status == AOPT_OK; i++) {
+        if (!p->stack[i]) aopt__pickle_fail(p, AOPT_E_FORMAT, "a mark inside a tuple");
+        else aopt__pickle_add(p, o, NULL, p->stack[i]);
+    }
+    p->stack_n = at;
+    if (o && p->status == AOPT_OK) aopt__pickle_push(p, o);
+}
+
+/* The objects from stack[from] go into the list or dict at stack[to]; the stack ends there. */
+static void aopt__pickle_fill(aopt__pth *p, aopt__kind kind, int64_t to, int64_t from)
+{
+    const int step = kind == AOPT__KIND_DICT ? 2 : 1;
+    aopt__obj *o = to >= 0 ? p->stack[to] : NULL;
+    int64_t i;
+    if (p->status != AOPT_OK) return;
+    if (!o || o->kind != kind) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "items for a %s are put into %s", step == 2 ? "dict" : "list", aopt__kind_name(o));
+        return;
+    }
+    if ((p->stack_n - from) % step != 0) aopt__pickle_fail(p, AOPT_E_FORMAT, "a key without a value");
+    for (i = from; i < p->stack_n && p->status == AOPT_OK; i += step) {
+        aopt__obj *key = p->stack[i], *value = p->stack[i + step - 1];
+        if (!key || !value) aopt__pickle_fail(p, AOPT_E_FORMAT, "a mark among the items");
+        else aopt__pickle_add(p, o, step == 2 ? key : NULL, value);
+    }
+    p->stack_n = to + 1;
+}
+
+static void aopt__pickle_put(aopt__pth *p, int64_t i)
+{
+    aopt__obj *o = aopt__pickle_top(p), **memo;
+    if (!o) return;
+    if (i >= (int64_t)p->pickle_n) {                /* no pickler numbers higher than it has opcodes */
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "memo number %lld in a pickle of %lld bytes", (long long)i, (long long)p->pickle_n);
+        return;
+    }
+    memo = aopt__pickle_room(p->memo, &p->memo_room, i + 1);
+    if (!memo) { aopt__pickle_no_memory(p); return; }
+    p->memo = memo;
+    p->memo_n += p->memo[i] == NULL;
+    p->memo[i] = o;
+}
+
+static void aopt__pickle_get(aopt__pth *p, int64_t i)
+{
+    if (i >= p->memo_room || !p->memo[i]) aopt__pickle_fail(p, AOPT_E_FORMAT, "memo number %lld was never stored", (long long)i);
+    else aopt__pickle_push(p, p->memo[i]);
+}
+
+/* ---- pickle: globals, storages, tensors */
+
+/* module and name, as GLOBAL and STACK_GLOBAL spell them; unknown ones are refused here and so never reach anything. */
+static void aopt__pickle_global(aopt__pth *p, const char *module, size_t module_n, const char *name, size_t name_n)
+{
+    static const struct { const char *module, *name; aopt__global global; int dtype; } known[] = {
+        { "collections", "OrderedDict", AOPT__G_ORDERED_DICT, 0 }, { "torch", "Size", AOPT__G_SIZE, 0 },
+        { "torch._utils", "_rebuild_tensor_v2", AOPT__G_TENSOR_V2, 0 }, { "torch._utils", "_rebuild_tensor_v3", AOPT__G_TENSOR_V3, 0 },
+        { "torch._utils", "_rebuild_parameter", AOPT__G_PARAMETER, 0 },
+        { "torch", "FloatStorage", AOPT__G_STORAGE, AOPT_F32 }, { "torch", "HalfStorage", AOPT__G_STORAGE, AOPT_F16 },
+        { "torch", "BFloat16Storage", AOPT__G_STORAGE, AOPT_BF16 }, { "torch", "DoubleStorage", AOPT__G_STORAGE, AOPT_F64 },
+        { "torch", "LongStorage", AOPT__G_STORAGE, AOPT_I64 }, { "torch", "IntStorage", AOPT__G_STORAGE, AOPT_I32 },
+        { "torch", "ShortStorage", AOPT__G_STORAGE, AOPT_I16 }, { "torch", "CharStorage", AOPT__G_STORAGE, AOPT_I8 },
+        { "torch", "ByteStorage", AOPT__G_STORAGE, AOPT_U8 }, { "torch", "BoolStorage", AOPT__G_STORAGE, AOPT_BOOL },
+        { "torch", "UntypedStorage", AOPT__G_STORAGE, AOPT__UNTYPED }, { "torch.storage", "UntypedStorage", AOPT__G_STORAGE, AOPT__UNTYPED },
+        { "torch", "float32", AOPT__G_DTYPE, AOPT_F32 }, { "torch", "float16", AOPT__G_DTYPE, AOPT_F16 },
+        { "torch", "bfloat16", AOPT__G_DTYPE, AOPT_BF16 }, { "torch", "float64", AOPT__G_DTYPE, AOPT_F64 },
+        { "torch", "int64", AOPT__G_DTYPE, AOPT_I64 }, { "torch", "int32", AOPT__G_DTYPE, AOPT_I32 },
+        { "torch", "int16", AOPT__G_DTYPE, AOPT_I16 }, { "torch", "int8", AOPT__G_DTYPE, AOPT_I8 },
+        { "torch", "uint8", AOPT__G_DTYPE, AOPT_U8 }, { "torch", "bool", AOPT__G_DTYPE, AOPT_BOOL } };
+    char m[AOPT__QUOTE], s[AOPT__QUOTE];
+    size_t i;
+    for (i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strlen(known[i].module) == module_n && memcmp(known[i].module, module, module_n) == 0 &&
+            strlen(known[i].name) == name_n && memcmp(known[i].name, name, name_n) == 0) {
+            aopt__obj *o = aopt__pickle_new(p, AOPT__KIND_GLOBAL);
+            if (!o) return;
+            o->global = known[i].global;
+            o->dtype = known[i].dtype;
+            aopt__pickle_push(p, o);
+            return;
+        }
+    aopt__pickle_fail(p, AOPT_E_UNSUPPORTED, "global '%s.%s' is not tensor data; nothing in a file is executed, so it is refused",
+                      aopt__quote(module, module_n, m), aopt__quote(name, name_n, s));
+}
+
+/* The two lines after GLOBAL. */
+static void aopt__pickle_global_lines(aopt__pth *p)
+{
+    const char *line[2];
+    size_t n[2], i;
+    for (i = 0; i < 2; i++) {
+        const unsigned char *end = (const unsigned char *)memchr(p->pickle + p->at, '\n', p->pickle_n - p->at);
+        if (!end) { aopt__pickle_fail(p, AOPT_E_FORMAT, "a global without an end of line"); return; }
+        line[i] = (const char *)p->pickle + p->at;
+        n[i] = (size_t)(end - (p->pickle + p->at));
+        p->at += n[i] + 1;
+    }
+    aopt__pickle_global(p, line[0], n[0], line[1], n[1]);
+}
+
+static void aopt__pickle_stack_global(aopt__pth *p)
+{
+    const aopt__obj *name = aopt__pickle_pop(p), *module = name ? aopt__pickle_pop(p) : NULL;
+    if (!module) return;
+    if (name->kind != AOPT__KIND_STR || module->kind != AOPT__KIND_STR) aopt__pickle_fail(p, AOPT_E_FORMAT, "a global's name is not a string");
+    else aopt__pickle_global(p, module->text, (size_t)module->n, name->text, (size_t)name->n);
+}
+
+/* Item i of a tuple, NULL if it has fewer. */
+static aopt__obj *aopt__tuple_at(const aopt__obj *tuple, int64_t i)
+{
+    const aopt__item *item = tuple->first;
+    while (item && i-- > 0) item = item->next;
+    return item ? item->value : NULL;
+}
+
+static int aopt__obj_is(const aopt__obj *o, aopt__kind kind) { return o && o->kind == kind; }
+
+/* ('storage', type, key, location, elements) -> the zip entry data/<key>, which must hold that many elements. */
+static void aopt__pickle_storage(aopt__pth *p)
+{
+    const aopt__obj *id = aopt__pickle_pop(p), *word, *type, *key, *count;
+    char path[80], text[AOPT__QUOTE];
+    aopt__zip_entry *e;
+    aopt__obj *o;
+    int64_t bytes;
+    if (!id) return;
+    word = aopt__tuple_at(id, 0);
+    type = aopt__tuple_at(id, 1);
+    key = aopt__tuple_at(id, 2);
+    count = aopt__tuple_at(id, 4);
+    if (id->kind != AOPT__KIND_TUPLE || id->n != 5 || !aopt__obj_is(word, AOPT__KIND_STR) || word->n != 7 || memcmp(word->text, "storage", 7) != 0 ||
+        !aopt__obj_is(type, AOPT__KIND_GLOBAL) || type->global != AOPT__G_STORAGE || !aopt__obj_is(key, AOPT__KIND_STR) ||
+        !aopt__obj_is(aopt__tuple_at(id, 3), AOPT__KIND_STR) || !aopt__obj_is(count, AOPT__KIND_INT)) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "a persistent id is not ('storage', type, key, location, number of elements)");
+        return;
+    }
+    aopt__quote(key->text, (size_t)key->n, text);
+    if (key->n > 64) { aopt__pickle_fail(p, AOPT_E_FORMAT, "storage key '%s' is too long", text); return; }
+    memcpy(path, "data/", 5);
+    memcpy(path + 5, key->text, (size_t)key->n);
+    e = aopt__zip_find(p, path, 5 + (size_t)key->n);
+    if (!e) { aopt__pickle_fail(p, AOPT_E_FORMAT, "storage '%s': the zip has no entry data/%s", text, text); return; }
+    if (!aopt__mul(count->n, type->dtype == AOPT__UNTYPED ? 1 : aopt_dtype_bytes(type->dtype), &bytes) || (uint64_t)bytes > e->size) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "storage '%s': %lld elements of %s do not fit its zip entry of %llu bytes", text, (long long)count->n,
+                          type->dtype == AOPT__UNTYPED ? "1 byte" : aopt_dtype_name(type->dtype), (unsigned long long)e->size);
+        return;
+    }
+    e->used = 1;
+    o = aopt__pickle_new(p, AOPT__KIND_STORAGE);
+    if (!o) return;
+    o->dtype = type->dtype;
+    o->n = bytes;
+    o->entry = e;
+    aopt__pickle_push(p, o);
+}
+
+/* Take shape and strides from two tuples of ints.  0 (and stopped) if they are not. */
+static int aopt__pickle_layout(aopt__pth *p, aopt_tensor *t, const aopt__obj *size, const aopt__obj *stride)
+{
+    const aopt__item *a, *b;
+    int64_t bytes;
+    if (!aopt__obj_is(size, AOPT__KIND_TUPLE) || !aopt__obj_is(stride, AOPT__KIND_TUPLE) || size->n != stride->n) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "a tensor's size and stride are not two tuples of one length");
+        return 0;
+    }
+    if (size->n > AOPT_MAX_DIMS) {
+        aopt__pickle_fail(p, AOPT_E_UNSUPPORTED, "a tensor of %lld dimensions, at most %d are supported", (long long)size->n, (int)AOPT_MAX_DIMS);
+        return 0;
+    }
+    for (a = size->first, b = stride->first; a && b; a = a->next, b = b->next) {
+        if (a->value->kind != AOPT__KIND_INT || b->value->kind != AOPT__KIND_INT || a->value->n < 0 || b->value->n < 0) {
+            aopt__pickle_fail(p, AOPT_E_FORMAT, "dimension %d of a tensor: size %lld, stride %lld; expected two ints that are not negative", t->ndim,
+                              (long long)a->value->n, (long long)b->value->n);
+            return 0;
+        }
+        t->shape[t->ndim] = a->value->n;
+        t->stride[t->ndim++] = b->value->n;
+    }
+    if (!aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes)) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "the sizes of a tensor multiply to more than 63 bits");
+        return 0;
+    }
+    return 1;
+}
+
+/* Do all elements of t, the first of which is element `offset`, lie among the first `room` elements of the storage? */
+static int aopt__tensor_fits(const aopt_tensor *t, int64_t offset, int64_t room)
+{
+    int64_t reach;
+    int i;
+    if (offset < 0 || offset > room) return 0;
+    if (aopt_tensor_numel(t) == 0) return 1;
+    room -= offset;                     /* from here on: how many elements the first one may be followed by, and itself */
+    if (room < 1) return 0;
+    room--;
+    for (i = 0; i < t->ndim; i++) {
+        if (!aopt__mul(t->shape[i] - 1, t->stride[i], &reach) || reach > room) return 0;
+        room -= reach;
+    }
+    return 1;
+}
+
+/* (storage, offset, size, stride, requires_grad, hooks, [v3: dtype,] [metadata]); offset and stride count elements. */
+static void aopt__pickle_tensor(aopt__pth *p, const aopt__obj *args, int v3)
+{
+    const aopt__obj *storage = aopt__tuple_at(args, 0), *offset = aopt__tuple_at(args, 1), *type = aopt__tuple_at(args, 6);
+    const aopt__obj *metadata = aopt__tuple_at(args, 6 + v3);
+    char text[AOPT__QUOTE];
+    int64_t room;
+    aopt_tensor *t;
+    aopt__obj *o;
+    if (args->n < 6 + v3 || args->n > 7 + v3 || !aopt__obj_is(storage, AOPT__KIND_STORAGE) || !aopt__obj_is(offset, AOPT__KIND_INT) ||
+        (v3 && (!aopt__obj_is(type, AOPT__KIND_GLOBAL) || type->global != AOPT__G_DTYPE)) || (!v3 && storage->dtype == AOPT__UNTYPED)) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "the arguments of _rebuild_tensor_v%d are not (storage, offset, size, stride, ...)", 2 + v3);
+        return;
+    }
+    if (metadata && metadata->kind != AOPT__KIND_NONE && (metadata->kind != AOPT__KIND_DICT || metadata->n > 0)) {
+        aopt__pickle_fail(p, AOPT_E_UNSUPPORTED, "a tensor with metadata (a conjugate or negative view)");
+        return;
+    }
+    t = (aopt_tensor *)aopt__arena_alloc(&p->arena, 1, (int64_t)sizeof *t);
+    o = aopt__pickle_new(p, AOPT__KIND_TENSOR);
+    if (!t || !o) { aopt__pickle_no_memory(p); return; }
+    t->dtype = (aopt_dtype)(v3 ? type->dtype : storage->dtype);
+    t->device = AOPT_HOST;
+    if (!aopt__pickle_layout(p, t, aopt__tuple_at(args, 2), aopt__tuple_at(args, 3))) return;
+    room = storage->n / aopt_dtype_bytes((int)t->dtype);
+    if (!aopt__tensor_fits(t, offset->n, room)) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "a tensor %s at offset %lld reaches outside its storage of %lld elements",
+                          aopt_tensor_describe(t, text, sizeof text), (long long)offset->n, (long long)room);
+        return;
+    }
+    t->data = (void *)(size_t)(storage->entry->data + offset->n * aopt_dtype_bytes((int)t->dtype));
+    o->tensor = t;
+    aopt__pickle_push(p, o);
+}
+
+static void aopt__pickle_reduce(aopt__pth *p)
+{
+    aopt__obj *args = aopt__pickle_pop(p), *callee = args ? aopt__pickle_pop(p) : NULL, *first;
+    if (!callee) return;
+    if (callee->kind != AOPT__KIND_GLOBAL || args->kind != AOPT__KIND_TUPLE) {
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "REDUCE of %s with %s", aopt__kind_name(callee), aopt__kind_name(args));
+        return;
+    }
+    first = aopt__tuple_at(args, 0);
+    switch (callee->global) {
+    case AOPT__G_TENSOR_V2: aopt__pickle_tensor(p, args, 0); return;
+    case AOPT__G_TENSOR_V3: aopt__pickle_tensor(p, args, 1); return;
+    case AOPT__G_ORDERED_DICT:
+        if (args->n == 0) { aopt__pickle_push_new(p, AOPT__KIND_DICT, 0); return; }
+        break;
+    case AOPT__G_SIZE:
+        if (args->n == 1 && first->kind == AOPT__KIND_TUPLE) { aopt__pickle_push(p, first); return; }
+        break;
+    case AOPT__G_PARAMETER:
+        if (args->n == 3 && first->kind == AOPT__KIND_TENSOR) { aopt__pickle_push(p, first); return; }
+        break;
+    default: break;
+    }
+    aopt__pickle_fail(p, AOPT_E_FORMAT, "REDUCE of a known global with %lld arguments that do not belong to it", (long long)args->n);
+}
+
+/* The state of an OrderedDict: state_dict() hangs its _metadata there, which holds no tensor and is dropped. */
+static void aopt__pickle_build(aopt__pth *p)
+{
+    const aopt__obj *state = aopt__pickle_pop(p), *to = state ? aopt__pickle_top(p) : NULL;
+    if (to && (state->kind != AOPT__KIND_DICT || to->kind != AOPT__KIND_DICT))
+        aopt__pickle_fail(p, AOPT_E_FORMAT, "BUILD of %s with %s", aopt__kind_name(to), aopt__kind_name(state));
+}
+
+/* ---- pickle: the machine */
+
+static void aopt__pickle_unknown(aopt__pth *p, int op)
+{
+#define AOPT__X(id, code) { code, #id },
+    static const struct { int code; const char *name; } known[] = { AOPT__PICKLE_OPS(AOPT__X) { AOPT__OP_UNKNOWN, "unknown" } };
+#undef AOPT__X
+    int i;
+    for (i = 0; known[i].code != op && known[i].code != AOPT__OP_UNKNOWN; i++) { }
+    aopt__pickle_fail(p, AOPT_E_UNSUPPORTED, "pickle opcode %s (0x%02x) is not needed for tensors and is refused", known[i].name, (unsigned)op);
+}
+
+/* LONG1: n bytes of two's complement, n < 256. */
+static void aopt__pickle_long1(aopt__pth *p)
+{
+    const unsigned char *n = aopt__pickle_take(p, 1), *s = n ? aopt__pickle_take(p, *n) : NULL;
+    uint64_t x = 0;
+    int i;
+    if (!s) return;
+    if (*n > 8) { aopt__pickle_push_new(p, AOPT__KIND_BIG_INT, 0); return; }
+    for (i = 0; i < 8; i++) x |= (uint64_t)(i < *n ? s[i] : *n > 0 && s[*n - 1] >= 0x80 ? 0xFF : 0) << (8 * i);
+    aopt__pickle_push_new(p, AOPT__KIND_INT, (int64_t)x);
+}
+
+/* Opcodes with an argument in the bytes that follow; 0 if op is none of them. */
+static int aopt__pickle_argument(aopt__pth *p, int op)
+{
+    const unsigned char *s;
+    int bytes;
+    switch (op) {
+    case AOPT__OP_PROTO: case AOPT__OP_BININT1: case AOPT__OP_BINPUT: case AOPT__OP_BINGET: case AOPT__OP_SHORT_BINSTRING:
+    case AOPT__OP_SHORT_BINUNICODE: bytes = 1; break;
+    case AOPT__OP_BININT2: bytes = 2; break;
+    case AOPT__OP_BININT: case AOPT__OP_LONG_BINPUT: case AOPT__OP_LONG_BINGET: case AOPT__OP_BINUNICODE: case AOPT__OP_BINSTRING: bytes = 4; break;
+    case AOPT__OP_BINFLOAT: case AOPT__OP_BINUNICODE8: case AOPT__OP_FRAME: bytes = 8; break;
+    default: return 0;
+    }
+    s = aopt__pickle_take(p, (uint64_t)bytes);
+    if (!s) return 1;
+    switch (op) {
+    case AOPT__OP_PROTO: if (*s < 2 || *s > 5) aopt__pickle_fail(p, AOPT_E_UNSUPPORTED, "pickle protocol %d, expected 2 to 5", *s); break;
+    case AOPT__OP_FRAME: break;                     /* only a hint about buffering */
+    case AOPT__OP_BINFLOAT: aopt__pickle_push_new(p, AOPT__KIND_FLOAT, 0); break;
+    case AOPT__OP_BININT1: aopt__pickle_push_new(p, AOPT__KIND_INT, *s); break;
+    case AOPT__OP_BININT2: aopt__pickle_push_new(p, AOPT__KIND_INT, (int64_t)aopt__le16(s)); break;
+    case AOPT__OP_BININT: aopt__pickle_push_new(p, AOPT__KIND_INT, (int32_t)aopt__le32(s)); break;
+    case AOPT__OP_BINPUT: aopt__pickle_put(p, *s); break;
+    case AOPT__OP_BINGET: aopt__pickle_get(p, *s); break;
+    case AOPT__OP_LONG_BINPUT: aopt__pickle_put(p, (int64_t)aopt__le32(s)); break;
+    case AOPT__OP_LONG_BINGET: aopt__pickle_get(p, (int64_t)aopt__le32(s)); break;
+    case AOPT__OP_SHORT_BINSTRING: case AOPT__OP_SHORT_BINUNICODE: aopt__pickle_push_text(p, *s); break;
+    case AOPT__OP_BINSTRING: case AOPT__OP_BINUNICODE: aopt__pickle_push_text(p, aopt__le32(s)); break;
+    default: aopt__pickle_push_text(p, aopt__le64(s)); break;
+    }
+    return 1;
+}
+
+static void aopt__pickle_step(aopt__pth *p)
+{
+    const unsigned char *op = aopt__pickle_take(p, 1);
+    int64_t mark;
+    if (!op || aopt__pickle_argument(p, *op)) return;
+    switch (*op) {
+    case AOPT__OP_STOP: p->stopped = 1; break;
+    case AOPT__OP_MARK: aopt__pickle_push(p, NULL); break;
+    case AOPT__OP_NONE: aopt__pickle_push_new(p, AOPT__KIND_NONE, 0); break;
+    case AOPT__OP_NEWTRUE: aopt__pickle_push_new(p, AOPT__KIND_BOOL, 1); break;
+    case AOPT__OP_NEWFALSE: aopt__pickle_push_new(p, AOPT__KIND_BOOL, 0); break;
+    case AOPT__OP_LONG1: aopt__pickle_long1(p); break;
+    case AOPT__OP_EMPTY_TUPLE: aopt__pickle_push_new(p, AOPT__KIND_TUPLE, 0); break;
+    case AOPT__OP_EMPTY_LIST: aopt__pickle_push_new(p, AOPT__KIND_LIST, 0); break;
+    case AOPT__OP_EMPTY_DICT: aopt__pickle_push_new(p, AOPT__KIND_DICT, 0); break;
+    case AOPT__OP_TUPLE1: case AOPT__OP_TUPLE2: case AOPT__OP_TUPLE3:
+        mark = p->stack_n - 1 - (*op - AOPT__OP_TUPLE1);
+        aopt__pickle_tuple(p, mark, mark);
+        break;
+    case AOPT__OP_TUPLE: if ((mark = aopt__pickle_mark(p)) >= 0) aopt__pickle_tuple(p, mark, mark + 1); break;
+    case AOPT__OP_APPEND: aopt__pickle_fill(p, AOPT__KIND_LIST, p->stack_n - 2, p->stack_n - 1); break;
+    case AOPT__OP_SETITEM: aopt__pickle_fill(p, AOPT__KIND_DICT, p->stack_n - 3, p->stack_n - 2); break;
+    case AOPT__OP_APPENDS: if ((mark = aopt__pickle_mark(p)) >= 0) aopt__pickle_fill(p, AOPT__KIND_LIST, mark - 1, mark + 1); break;
+    case AOPT__OP_SETITEMS: if ((mark = aopt__pickle_mark(p)) >= 0) aopt__pickle_fill(p, AOPT__KIND_DICT, mark - 1, mark + 1); break;
+    case AOPT__OP_MEMOIZE: aopt__pickle_put(p, p->memo_n); break;
+    case AOPT__OP_GLOBAL: aopt__pickle_global_lines(p); break;
+    case AOPT__OP_STACK_GLOBAL: aopt__pickle_stack_global(p); break;
+    case AOPT__OP_BINPERSID: aopt__pickle_storage(p); break;
+    case AOPT__OP_REDUCE: aopt__pickle_reduce(p); break;
+    case AOPT__OP_BUILD: aopt__pickle_build(p); break;
+    default: aopt__pickle_unknown(p, *op); break;
+    }
+}
+
+/* ---- pickle: from the top object to named tensors */
+
+static void aopt__pth_add_tensor(aopt__pth *p, const aopt_tensor *t, size_t name_n)
+{
+    aopt_checkpoint *ck = p->ck;
+    if (ck->count == AOPT__PICKLE_TENSORS) {
+        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: more than %d tensors", ck->label, (int)AOPT__PICKLE_TENSORS);
+        return;
+    }
+    if (ck->count == p->tensor_room) {
+        const int64_t room = p->tensor_room < 32 ? 64 : 2 * p->tensor_room;
+        aopt_tensor *bigger = (aopt_tensor *)AOPT_REALLOC(ck->tensor, (size_t)room * sizeof *bigger);
+        if (!bigger) { aopt__pickle_no_memory(p); return; }
+        ck->tensor = bigger;
+        p->tensor_room = room;
+    }
+    ck->tensor[ck->count] = *t;
+    ck->tensor[ck->count].name = aopt__arena_text(&ck->arena, p->name, name_n);
+    if (!ck->tensor[ck->count].name) aopt__pickle_no_memory(p);
+    else ck->count++;
+}
+
+/* Append ".key" (or "key" at the start; a list's items are called 0, 1, ...) to p->name[n]; the new length, 0 (and stopped) if the
+   key cannot be part of a name. */
+static size_t aopt__pth_join(aopt__pth *p, size_t n, int depth, const aopt__obj *key, int64_t i)
+{
+    char number[24], text[AOPT__QUOTE], before[AOPT__QUOTE];
+    const char *s = number;
+    size_t k = 0, at, step;
+    if (key && key->kind == AOPT__KIND_STR) {
+        s = key->text;
+        k = (size_t)key->n;
+    } else if (!key || key->kind == AOPT__KIND_INT) {
+        k = (size_t)snprintf(number, sizeof number, "%lld", (long long)(key ? key->n : i));
+    }
+    aopt__quote(s, k, text);
+    for (at = 0; at < k; at += step) {
+        step = (size_t)aopt__utf8_length((const unsigned char *)s + at, k - at);
+        if (step == 0 || s[at] == 0) break;
+    }
+    if (k == 0 || at < k) {
+        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: in '%s': a tensor's key is %s '%s', expected UTF-8 text that is not empty",
+                              p->ck->label, aopt__quote(p->name, n, before), aopt__kind_name(key), text);
+        return 0;
+    }
+    if (k > sizeof p->name - 2 - n) {
+        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: a tensor name of more than %d bytes, it ends in '%s'", p->ck->label, (int)sizeof p->name, text);
+        return 0;
+    }
+    if (depth > 0) p->name[n++] = '.';
+    memcpy(p->name + n, s, k);
+    return n + k;
+}
+
+/* Collect the tensors in o, whose own name is p->name[n].  Shared objects are legal and may make a small file mean a lot, and
+   a dict may hold itself: so depth and items are counted. */
+static void aopt__pth_collect(aopt__pth *p, const aopt__obj *o, size_t n, int depth)
+{
+    const aopt__item *item;
+    int64_t i;
+    if (depth > AOPT__PICKLE_DEPTH) {
+        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: dicts nest deeper than %d levels", p->ck->label, (int)AOPT__PICKLE_DEPTH);
+        return;
+    }
+    if (o->kind == AOPT__KIND_TENSOR) { aopt__pth_add_tensor(p, o->tensor, n); return; }
+    for (item = o->first, i = 0; item && p->status == AOPT_OK; item = item->next, i++) {
+        const aopt__kind kind = item->value->kind;
+        size_t longer;
+        if (p->visits++ == AOPT__PICKLE_OBJECTS) {
+            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label, (int)AOPT__PICKLE_OBJECTS);
+            return;
+        }
+        if (kind != AOPT__KIND_TENSOR && !item->value->first) continue;        /* a number, a string, an empty dict */
+        longer = aopt__pth_join(p, n, depth, item->key, i);
+        if (longer > 0) aopt__pth_collect(p, item->value, longer, depth + 1);
+    }
+}
+
+/* The dict inside {"state_dict": {...}, ...} or {"model": {...}, ...}, unless a tensor lies beside it; else top itself. */
+static const aopt__obj *aopt__pth_unwrap(const aopt__obj *top)
+{
+    const aopt__obj *state = NULL, *model = NULL;
+    const aopt__item *item;
+    if (top->kind != AOPT__KIND_DICT) return top;
+    for (item = top->first; item; item = item->next) {
+        const aopt__obj *key = item->key;
+        if (item->value->kind == AOPT__KIND_TENSOR) return top;
+        if (item->value->kind != AOPT__KIND_DICT || key->kind != AOPT__KIND_STR) continue;
+        if (key->n == 10 && memcmp(key->text, "state_dict", 10) == 0) state = item->value;
+        if (key->n == 5 && memcmp(key->text, "model", 5) == 0) model = item->value;
+    }
+    return state ? state : model ? model : top;
+}
+
+static aopt_status aopt__pth_tensors(aopt__pth *p)
+{
+    const aopt__obj *top;
+    while (p->status == AOPT_OK && !p->stopped) {
+        p->op_at = p->at;
+        aopt__pickle_step(p);
+    }
+    if (p->status != AOPT_OK) return p->status;
+    if (p->stack_n != 1 || !p->stack[0]) aopt__pickle_fail(p, AOPT_E_FORMAT, "%lld objects are left on the stack, expected 1", (long long)p->stack_n);
+    else if (p->at != p->pickle_n) aopt__pickle_fail(p, AOPT_E_FORMAT, "%lld bytes after the end of the pickle", (long long)(p->pickle_n - p->at));
+    if (p->status != AOPT_OK) return p->status;
+    top = aopt__pth_unwrap(p->stack[0]);
+    if (top->kind == AOPT__KIND_TENSOR) memcpy(p->name, "tensor", 6);
+    else if (top->kind != AOPT__KIND_DICT && top->kind != AOPT__KIND_LIST && top->kind != AOPT__KIND_TUPLE)
+        return aopt_fail(p->err, AOPT_E_FORMAT, "%s: data.pkl holds %s, expected a tensor or a dict of tensors", p->ck->label, aopt__kind_name(top));
+    aopt__pth_collect(p, top, top->kind == AOPT__KIND_TENSOR ? 6 : 0, 0);
+    return p->status != AOPT_OK ? p->status : aopt__checkpoint_sort(p->ck, p->err);
+}
+
+/* Find <prefix>/data.pkl, refuse what only looks like a checkpoint, check the byte order. */
+static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
+{
+    aopt__zip_entry *order;
+    int64_t i;
+    *pickle = NULL;
+    for (i = 0; i < p->entry_n; i++) {
+        aopt__zip_entry *e = &p->entry[i];
+        if (e->name_n < 10 || memcmp(e->name + e->name_n - 9, "/data.pkl", 9) != 0) continue;
+        if (*pickle) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "is a second data.pkl");
+        *pickle = e;
+    }
+    if (!*pickle) return aopt_fail(p->err, AOPT_E_FORMAT, "%s: a zip of %lld entries, none of them */data.pkl: not what torch.save writes",
+                                   p->ck->label, (long long)p->entry_n);
+    p->prefix = (*pickle)->name;
+    p->prefix_n = (*pickle)->name_n - 8;
+    for (i = 0; i < p->entry_n; i++) {
+        const aopt__zip_entry *e = &p->entry[i];
+        if (e->name_n >= p->prefix_n + 5 && memcmp(e->name, p->prefix, p->prefix_n) == 0 && memcmp(e->name + p->prefix_n, "code/", 5) == 0)
+            return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; save the state_dict with torch.save");
+    }
+    if (aopt__zip_find(p, "constants.pkl", 13))
+        return aopt_fail(p->err, AOPT_E_UNSUPPORTED, "%s: a TorchScript archive (it has a constants.pkl); save the state_dict with torch.save", p->ck->label);
+    order = aopt__zip_find(p, "byteorder", 9);
+    if (order && (order->size != 6 || memcmp(order->data, "little", 6) != 0))
+        return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, order, "does not say 'little'");
+    if (order) order->used = 1;
+    if ((*pickle)->size > AOPT__PICKLE_BYTES) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, *pickle, "is larger than 64 MiB");
+    return AOPT_OK;
+}
+
+static aopt_status aopt__pth_open(aopt_checkpoint *ck, const aopt_checkpoint_options *options, aopt_error *err)
+{
+    aopt__pth *p = (aopt__pth *)aopt__alloc(1, (int64_t)sizeof *p);
+    aopt__zip_entry *pickle = NULL;
+    aopt_status st;
+    int64_t done = 0;
+    if (!p) return aopt__no_memory(ck, err);
+    memset(p, 0, sizeof *p);
+    p->ck = ck;
+    p->options = options;
+    p->err = err;
+    aopt__crc_tables(p->crc_table);
+    st = aopt__zip_open(p);
+    if (st == AOPT_OK) st = aopt__pth_locate(p, &pickle);
+    if (st == AOPT_OK && !options->skip_crc) st = aopt__zip_verify(p, pickle, &done, (int64_t)pickle->size);
+    if (st == AOPT_OK) {
+        p->pickle = pickle->data;
+        p->pickle_n = (size_t)pickle->size;
+        st = aopt__pth_tensors(p);
+    }
+    if (st == AOPT_OK && !options->skip_crc) st = aopt__zip_verify_used(p);
+    AOPT_FREE(p->stack);
+    AOPT_FREE(p->memo);
+    aopt__arena_free(&p->arena);
+    AOPT_FREE(p);
+    return st;
+}
+
+/* ---- safetensors: length of the header (8 bytes), header (JSON), data */
+enum { AOPT__SAFETENSORS_HEADER = 100000000 };
+
+static int aopt__tensor_by_place(const void *a, const void *b)
+{
+    const aopt_tensor *x = (const aopt_tensor *)a, *y = (const aopt_tensor *)b;
+    const unsigned char *p = (const unsigned char *)x->data, *q = (const unsigned char *)y->data;
+    if (p != q) return p < q ? -1 : 1;
+    return (aopt_tensor_numel(x) > 0) - (aopt_tensor_numel(y) > 0);         /* empty ones first: they end where they begin */
+}
+
+/* "name": {"dtype": ..., "shape": [...], "data_offsets": [begin, end]}; data[data_n] is what follows the header. */
+static aopt_status aopt__safetensors_entry(aopt_checkpoint *ck, const aopt_json_value *v, const unsigned char *data, int64_t data_n, aopt_error *err)
+{
+    const aopt_json_value *dtype = aopt_json_get(v, "dtype"), *shape = aopt_json_get(v, "shape"), *offsets = aopt_json_get(v, "data_offsets"), *x;
+    aopt_tensor *t = &ck->tensor[ck->count];
+    char name[AOPT__QUOTE], text[AOPT__QUOTE];
+    int64_t begin, end, bytes, dim[AOPT_MAX_DIMS];
+    int ndim = 0, type;
+    aopt__quote(v->key, strlen(v->key), name);
+    if (v->type != AOPT_JSON_OBJECT || v->child_n != 3 || !dtype || dtype->type != AOPT_JSON_STRING || !shape || shape->type != AOPT_JSON_ARRAY ||
+        !offsets || offsets->type != AOPT_JSON_ARRAY || offsets->child_n != 2 || !offsets->child->is_integer || !offsets->child->next->is_integer)
+        return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s' is not {dtype, shape, data_offsets: [begin, end]}", ck->label, name);
+    for (type = 0; type < (int)AOPT_DTYPE_COUNT && strcmp(dtype->string, aopt_dtype_name(type)) != 0; type++) { }
+    if (type == (int)AOPT_DTYPE_COUNT)
+        return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: tensor '%s' has dtype '%s', which is not supported", ck->label, name,
+                         aopt__quote(dtype->string, dtype->string_bytes, text));
+    if (shape->child_n > AOPT_MAX_DIMS)
+        return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: tensor '%s' has %lld dimensions, at most %d are supported", ck->label, name,
+                         (long long)shape->child_n, (int)AOPT_MAX_DIMS);
+    for (x = shape->child; x; x = x->next) {
+        if (!x->is_integer || x->integer < 0)
+            return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s': dimension %d is not an integer >= 0", ck->label, name, ndim);
+        dim[ndim++] = x->integer;
+    }
+    begin = offsets->child->integer;
+    end = offsets->child->next->integer;
+    if (begin < 0 || end < begin || end > data_n)
+        return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s': data_offsets [%lld, %lld] do not lie in the %lld bytes of data", ck->label, name,
+                         (long long)begin, (long long)end, (long long)data_n);
+    memset(t, 0, sizeof *t);
+    t->ndim = ndim;
+    memcpy(t->shape, dim, (size_t)ndim * sizeof dim[0]);
+    if (!aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes(type), &bytes) || bytes != end - begin)
+        return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s': data_offsets [%lld, %lld] hold %lld bytes, its shape and dtype %s need another number",
+                         ck->label, name, (long long)begin, (long long)end, (long long)(end - begin), aopt_dtype_name(type));
+    *t = aopt_tensor_make(aopt__arena_text(&ck->arena, v->key, strlen(v->key)), (aopt_dtype)type, ndim, dim, (void *)(size_t)(data + begin), AOPT_HOST);
+    if (!t->name) return aopt__no_memory(ck, err);
+    ck->count++;
+    return AOPT_OK;
+}
+
+/* Sorted by place, each tensor must begin where the one before ends. */
+static aopt_status aopt__safetensors_holes(aopt_checkpoint *ck, const unsigned char *data, int64_t data_n, aopt_error *err)
+{
+    char name[AOPT__QUOTE];
+    int64_t i, at = 0;
+    if (ck->count > 1) qsort(ck->tensor, (size_t)ck->count, sizeof *ck->tensor, aopt__tensor_by_place);
+    for (i = 0; i < ck->count; i++) {
+        const aopt_tensor *t = &ck->tensor[i];
+        const int64_t begin = (const unsigned char *)t->data - data;
+        if (begin != at)
+            return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s' begins at byte %lld of the data, expected %lld (%s)", ck->label,
+                             aopt__quote(t->name, strlen(t->name), name), (long long)begin, (long long)at, begin < at ? "an overlap" : "a hole");
+        at = begin + aopt_tensor_numel(t) * aopt_dtype_bytes((int)t->dtype);
+    }
+    if (at != data_n)
+        return aopt_fail(err, AOPT_E_FORMAT, "%s: the tensors end at byte %lld of the data, the file at %lld", ck->label, (long long)at, (long long)data_n);
+    return AOPT_OK;
+}
+
+static aopt_status aopt__safetensors_tensors(aopt_checkpoint *ck, const aopt_json_value *root, const unsigned char *data, int64_t data_n, aopt_error *err)
+{
+    const aopt_json_value *v, *m;
+    aopt_status st;
+    if (root->type != AOPT_JSON_OBJECT) return aopt_fail(err, AOPT_E_FORMAT, "%s: the header is not a JSON object", ck->label);
+    ck->tensor = (aopt_tensor *)aopt__alloc(root->child_n, (int64_t)sizeof *ck->tensor);
+    if (!ck->tensor) return aopt__no_memory(ck, err);
+    for (v = root->child; v; v = v->next) {
+        if (strcmp(v->key, "__metadata__") != 0) {
+            if ((st = aopt__safetensors_entry(ck, v, data, data_n, err)) != AOPT_OK) return st;
+            continue;
+        }
+        for (m = v->child; m && m->type == AOPT_JSON_STRING; m = m->next) { }
+        if (v->type != AOPT_JSON_OBJECT || m) return aopt_fail(err, AOPT_E_FORMAT, "%s: __metadata__ is not an object of strings", ck->label);
+    }
+    st = aopt__safetensors_holes(ck, data, data_n, err);
+    return st != AOPT_OK ? st : aopt__checkpoint_sort(ck, err);
+}
+
+static aopt_status aopt__safetensors_open(aopt_checkpoint *ck, aopt_error *err)
+{
+    const uint64_t header_n = aopt__le64(ck->bytes), cap = AOPT__SAFETENSORS_HEADER, most = ck->n - 8 < cap ? ck->n - 8 : cap;
+    aopt_json *doc = NULL;
+    aopt_error inner;
+    aopt_status st;
+    if (header_n > most)
+        return aopt_fail(err, AOPT_E_FORMAT, "%s: a safetensors header of %llu bytes, expected at most %llu", ck->label, (unsigned long long)header_n,
+                         (unsigned long long)most);
+    st = aopt_json_parse((const char *)ck->bytes + 8, (size_t)header_n, &doc, &inner);
+    if (st != AOPT_OK) return aopt_fail(err, st, "%s: header: %s", ck->label, inner.message);
+    st = aopt__safetensors_tensors(ck, aopt_json_root(doc), ck->bytes + 8 + header_n, (int64_t)(ck->n - 8 - header_n), err);
+    aopt_json_free(doc);
+    return st;
+}
+
+/* ---- open, close, find */
+
+/* Tell the format by its first bytes. */
+static aopt_status aopt__checkpoint_read(aopt_checkpoint *ck, const aopt_checkpoint_options *options, aopt_error *err)
+{
+    static const unsigned char legacy[] = { 0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19 };   /* 0x1950a86a20f9469cfc6c */
+    const unsigned char *b = ck->bytes;
+    char start[AOPT__QUOTE];
+    if (ck->n >= 4 && b[0] == 'P' && b[1] == 'K' && ((b[2] == 3 && b[3] == 4) || (b[2] == 5 && b[3] == 6))) return aopt__pth_open(ck, options, err);
+    if (ck->n >= 9 && b[8] == '{') return aopt__safetensors_open(ck, err);
+    if (ck->n >= sizeof legacy && memcmp(b, legacy, sizeof legacy) == 0)
+        return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: the layout of torch.save before 1.6; load it with PyTorch and torch.save it again", ck->label);
+    if (ck->n >= 262 && memcmp(b + 257, "ustar", 5) == 0)
+        return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: a tar archive (torch.save before 0.1.10?); load it with PyTorch and torch.save it again", ck->label);
+    if (ck->n >= 2 && b[0] == 0x80 && b[1] >= 2 && b[1] <= 5)
+        return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: a bare pickle, expected the zip that torch.save writes", ck->label);
+    return aopt_fail(err, AOPT_E_FORMAT, "%s: neither .pth (a zip) nor .safetensors: %llu bytes that start with '%s'", ck->label,
+                     (unsigned long long)ck->n, aopt__quote(b, ck->n < 16 ? ck->n : 16, start));
+}
+
+AOPT__DEF aopt_status aopt_checkpoint_open_memory(const void *bytes, size_t n, const char *label, const aopt_checkpoint_options *options,
+                                                  aopt_checkpoint **out, aopt_error *err)
+{
+    aopt_checkpoint_options defaults;
+    aopt_checkpoint *ck;
+    aopt_status st;
+    if (!out || (n > 0 && !bytes)) return aopt_fail(err, AOPT_E_ARG, "aopt_checkpoint_open: NULL argument");
+    *out = NULL;
+    memset(&defaults, 0, sizeof defaults);
+    if (!label) label = "(memory)";
+    ck = (aopt_checkpoint *)aopt__alloc(1, (int64_t)sizeof *ck);
+    if (!ck) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", label);
+    memset(ck, 0, sizeof *ck);
+    ck->label = aopt__arena_text(&ck->arena, label, strlen(label));
+    ck->bytes = (const unsigned char *)bytes;
+    ck->n = n;
+    if (!ck->label) st = aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", label);
+    else st = aopt__checkpoint_read(ck, options ? options : &defaults, err);
+    if (st != AOPT_OK) aopt_checkpoint_close(ck);
+    else *out = ck;
+    return st;
+}
+
+#ifdef AOPT_NO_STDIO
+AOPT__DEF aopt_status aopt_checkpoint_open(const char *path, const aopt_checkpoint_options *options, aopt_checkpoint **out, aopt_error *err)
+{
+    (void)options;
+    if (out) *out = NULL;
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: built without file access (AOPT_NO_STDIO)", path ? path : "(NULL)");
+}
+#else
+/* Map the regular file at path.  An empty one gives *bytes NULL. */
+static aopt_status aopt__map(const char *path, void **bytes, size_t *n, aopt_error *err)
+{
+    struct stat s;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);          /* NONBLOCK: a FIFO is refused below, not waited for */
+    int failed;
+    *bytes = NULL;
+    *n = 0;
+    if (fd < 0) return aopt_fail(err, AOPT_E_IO, "%s: cannot open: %s", path, strerror(errno));
+    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) {
+        close(fd);
+        return aopt_fail(err, AOPT_E_IO, "%s: not a regular file", path);
+    }
+    *n = (size_t)s.st_size;
+    if (*n > 0) *bytes = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
+    failed = *bytes == MAP_FAILED;
+    if (failed) aopt_fail(err, AOPT_E_IO, "%s: cannot map %llu bytes: %s", path, (unsigned long long)*n, strerror(errno));
+    close(fd);
+    return failed ? AOPT_E_IO : AOPT_OK;
+}
+
+AOPT__DEF aopt_status aopt_checkpoint_open(const char *path, const aopt_checkpoint_options *options, aopt_checkpoint **out, aopt_error *err)
+{
+    void *bytes;
+    size_t n;
+    aopt_status st;
+    if (!out || !path) return aopt_fail(err, AOPT_E_ARG, "aopt_checkpoint_open: NULL argument");
+    *out = NULL;
+    if ((st = aopt__map(path, &bytes, &n, err)) != AOPT_OK) return st;
+    st = aopt_checkpoint_open_memory(bytes, n, path, options, out, err);
+    if (st == AOPT_OK) (*out)->mapped = 1;
+    else if (bytes) munmap(bytes, n);
+    return st;
+}
+#endif
+
+AOPT__DEF void aopt_checkpoint_close(aopt_checkpoint *ck)
+{
+    if (!ck) return;
+#ifndef AOPT_NO_STDIO
+    if (ck->mapped) munmap((void *)(size_t)ck->bytes, ck->n);
+#endif
+    AOPT_FREE(ck->tensor);
+    aopt__arena_free(&ck->arena);
+    AOPT_FREE(ck);
+}
+
+AOPT__DEF const char *aopt_checkpoint_path(const aopt_checkpoint *ck) { return ck->label; }
+AOPT__DEF int64_t aopt_checkpoint_count(const aopt_checkpoint *ck) { return ck->count; }
+
+AOPT__DEF const aopt_tensor *aopt_checkpoint_at(const aopt_checkpoint *ck, int64_t i)
+{
+    return i >= 0 && i < ck->count ? &ck->tensor[i] : NULL;
+}
+
+AOPT__DEF const aopt_tensor *aopt_checkpoint_find(const aopt_checkpoint *ck, const char *name)
+{
+    aopt_tensor key;
+    if (!name || ck->count == 0) return NULL;
+    memset(&key, 0, sizeof key);
+    key.name = name;
+    return (const aopt_tensor *)bsearch(&key, ck->tensor, (size_t)ck->count, sizeof *ck->tensor, aopt__tensor_by_name);
+}
+
+/* ---- write .safetensors */
+#ifdef AOPT_NO_STDIO
+AOPT__DEF aopt_status aopt_safetensors_write(const char *path, const aopt_tensor *tensors, int64_t n,
+                                             const char *const *meta, int meta_n, aopt_error *err)
+{
+    (void)tensors; (void)n; (void)meta; (void)meta_n;
+    return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: built without file access (AOPT_NO_STDIO)", path ? path : "(NULL)");
+}
+#else
+/* Text that grows; once `failed` (memory), it stays so. */
+typedef struct aopt__text { char *s; int64_t n, room; int failed; } aopt__text;
+
+static void aopt__text_add(aopt__text *t, const char *s, size_t n)
+{
+    if (t->room - t->n < (int64_t)n) {
+        const int64_t room = 2 * t->room + (int64_t)n + 256;
+        char *bigger = t->failed ? NULL : (char *)AOPT_REALLOC(t->s, (size_t)room);
+        if (!bigger) { t->failed = 1; return; }
+        t->s = bigger;
+        t->room = room;
+    }
+    memcpy(t->s + t->n, s, n);
+    t->n += (int64_t)n;
+}
+
+static void aopt__text_string(aopt__text *t, const char *s)
+{
+    char escape[8];
+    aopt__text_add(t, "\"", 1);
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') snprintf(escape, sizeof escape, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20) snprintf(escape, sizeof escape, "\\u%04x", (unsigned)*s);
+        else snprintf(escape, sizeof escape, "%c", *s);
+        aopt__text_add(t, escape, strlen(escape));
+    }
+    aopt__text_add(t, "\"", 1);
+}
+
+/* What aopt_safetensors_write asks of each tensor. */
+static aopt_status aopt__safetensors_writable(const char *path, const aopt_tensor *t, aopt_error *err)
+{
+    int64_t bytes;
+    if (!t->name || strcmp(t->name, "__metadata__") == 0 || !aopt__name_ok(t->name))
+        return aopt_fail(err, AOPT_E_ARG, "%s: a tensor without a name, named __metadata__, or with a control character in its name", path);
+    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS || !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
+        return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' has no valid dtype and shape", path, t->name);
+    if (t->device != AOPT_HOST) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not in host memory", path, t->name);
+    if (!aopt_tensor_contiguous(t)) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not contiguous", path, t->name);
+    if (bytes > 0 && !t->data) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' has no data", path, t->name);
+    return AOPT_OK;
+}
+
+/* Wide elements first, so that each tensor is aligned to its own; then by name. */
+static int aopt__tensor_for_file(const void *a, const void *b)
+{
+    const aopt_tensor *x = *(const aopt_tensor *const *)a, *y = *(const aopt_tensor *const *)b;
+    const int wider = aopt_dtype_bytes((int)y->dtype) - aopt_dtype_bytes((int)x->dtype);
+    return wider != 0 ? wider : strcmp(x->name, y->name);
+}
+
+/* The 8 bytes of length and the JSON, padded with spaces to a multiple of 8. */
+static void aopt__safetensors_header(aopt__text *h, const aopt_tensor *const *order, int64_t n, const char *const *meta, int meta_n)
+{
+    char text[64];
+    int64_t i, at = 0;
+    int d;
+    aopt__text_add(h, "\0\0\0\0\0\0\0\0{", 9);
+    for (i = 0; i < meta_n; i++) {
+        aopt__text_add(h, i == 0 ? "\"__metadata__\":{" : ",", i == 0 ? 16 : 1);
+        aopt__text_string(h, meta[2 * i]);
+        aopt__text_add(h, ":", 1);
+        aopt__text_string(h, meta[2 * i + 1]);
+    }
+    if (meta_n > 0) aopt__text_add(h, "},", n > 0 ? 2 : 1);
+    for (i = 0; i < n; i++) {
+        const aopt_tensor *t = order[i];
+        const int64_t bytes = aopt_tensor_numel(t) * aopt_dtype_bytes((int)t->dtype);
+        if (i > 0) aopt__text_add(h, ",", 1);
+        aopt__text_string(h, t->name);
+        snprintf(text, sizeof text, ":{\"dtype\":\"%s\",\"shape\":[", aopt_dtype_name((int)t->dtype));
+        aopt__text_add(h, text, strlen(text));
+        for (d = 0; d < t->ndim; d++) {
+            snprintf(text, sizeof text, "%s%lld", d > 0 ? "," : "", (long long)t->shape[d]);
+            aopt__text_add(h, text, strlen(text));
+        }
+        snprintf(text, sizeof text, "],\"data_offsets\":[%lld,%lld]}", (long long)at, (long long)(at + bytes));
+        aopt__text_add(h, text, strlen(text));
+        at += bytes;
+    }
+    aopt__text_add(h, "}", 1);
+    while (h->n % 8 != 0 && !h->failed) aopt__text_add(h, " ", 1);
+    for (i = 0; i < 8 && !h->failed; i++) h->s[i] = (char)((uint64_t)(h->n - 8) >> (8 * i));
+}
+
+static int aopt__write_all(int fd, const void *bytes, int64_t n)
+{
+    const char *p = (const char *)bytes;
+    while (n > 0) {
+        const ssize_t k = write(fd, p, n < (int64_t)1 << 30 ? (size_t)n : (size_t)1 << 30);
+        if (k < 0 && errno == EINTR) continue;
+        if (k <= 0) return 0;
+        p += k;
+        n -= (int64_t)k;
+    }
+    return 1;
+}
+
+/* Write h and the tensors to a file of a fresh name beside path, then give it that name. */
+static aopt_status aopt__safetensors_save(const char *path, const aopt__text *h, const aopt_tensor *const *order, int64_t n, aopt_error *err)
+{
+    const size_t room = strlen(path) + 64;
+    char *temporary = (char *)aopt__alloc((int64_t)room, 1);
+    int fd = -1, k, failed = 0;
+    int64_t i;
+    if (!temporary) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
+    for (k = 0; k < 100 && fd < 0; k++) {
+        snprintf(temporary, room, "%s.%ld-%d.autoopt-tmp", path, (long)getpid(), k);
+        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    if (fd < 0) {
+        aopt_fail(err, AOPT_E_IO, "%s: cannot create: %s", temporary, strerror(errno));
+        AOPT_FREE(temporary);
+        return AOPT_E_IO;
+    }
+    failed = !aopt__write_all(fd, h->s, h->n);
+    for (i = 0; i < n && !failed; i++)
+        failed = !aopt__write_all(fd, order[i]->data, aopt_tensor_numel(order[i]) * aopt_dtype_bytes((int)order[i]->dtype));
+    if (!failed) failed = fsync(fd) != 0;
+    if (failed) aopt_fail(err, AOPT_E_IO, "%s: cannot write: %s", temporary, strerror(errno));
+    if (close(fd) != 0 && !failed) { failed = 1; aopt_fail(err, AOPT_E_IO, "%s: cannot write: %s", temporary, strerror(errno)); }
+    if (!failed && rename(temporary, path) != 0) { failed = 1; aopt_fail(err, AOPT_E_IO, "%s: cannot rename to it: %s", path, strerror(errno)); }
+    if (failed) unlink(temporary);
+    AOPT_FREE(temporary);
+    return failed ? AOPT_E_IO : AOPT_OK;
+}
+
+AOPT__DEF aopt_status aopt_safetensors_write(const char *path, const aopt_tensor *tensors, int64_t n,
+                                             const char *const *meta, int meta_n, aopt_error *err)
+{
+    const aopt_tensor **order;
+    aopt_json *doc = NULL;
+    aopt_error inner;
+    aopt__text header;
+    aopt_status st = AOPT_OK;
+    int64_t i;
+    if (!path || n < 0 || (n > 0 && !tensors) || meta_n < 0 || (meta_n > 0 && !meta)) return aopt_fail(err, AOPT_E_ARG, "aopt_safetensors_write: bad argument");
+    for (i = 0; i < n; i++)
+        if ((st = aopt__safetensors_writable(path, &tensors[i], err)) != AOPT_OK) return st;
+    for (i = 0; i < 2 * (int64_t)meta_n; i++)
+        if (!meta[i]) return aopt_fail(err, AOPT_E_ARG, "%s: metadata string %lld is NULL", path, (long long)i);
+    order = (const aopt_tensor **)aopt__alloc(n, (int64_t)sizeof *order);
+    if (!order) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
+    for (i = 0; i < n; i++) order[i] = &tensors[i];
+    if (n > 1) qsort(order, (size_t)n, sizeof *order, aopt__tensor_for_file);
+    memset(&header, 0, sizeof header);
+    aopt__safetensors_header(&header, order, n, meta, meta_n);
+    if (header.failed) st = aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
+    else if (header.n - 8 > AOPT__SAFETENSORS_HEADER) st = aopt_fail(err, AOPT_E_ARG, "%s: the header would have %lld bytes", path, (long long)header.n);
+    else if ((st = aopt_json_parse(header.s + 8, (size_t)(header.n - 8), &doc, &inner)) != AOPT_OK)      /* as a reader will: names twice show here */
+        st = aopt_fail(err, st == AOPT_E_FORMAT ? AOPT_E_ARG : st, "%s: header: %s", path, inner.message);
+    else st = aopt__safetensors_save(path, &header, order, n, err);
+    aopt_json_free(doc);
+    AOPT_FREE(header.s);
+    AOPT_FREE(order);
+    return st;
+}
+#endif /* AOPT_NO_STDIO */
 
 /* ---- tensor to f32 */
 
