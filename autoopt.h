@@ -2960,7 +2960,7 @@ struct aopt_cuda_vae {
 };
 
 /* A view of a work buffer, and the demand for it. */
-static aopt_status aopt__net_view(aopt_cuda_vae *v, int slot, int64_t frames, int64_t H, int64_t W, int C, int border, aopt_rows *out, aopt_error *err)
+static aopt_status aopt__gpu_view(aopt_cuda_vae *v, int slot, int64_t frames, int64_t H, int64_t W, int C, int border, aopt_rows *out, aopt_error *err)
 {
     int64_t n;
     out->data = v->slot[slot];
@@ -2980,7 +2980,7 @@ static aopt_status aopt__net_view(aopt_cuda_vae *v, int slot, int64_t frames, in
 }
 
 /* The parameter of a tensor; planning, it is entered. */
-static aopt_status aopt__net_param(aopt_cuda_vae *v, const aopt_tensor *source, int64_t co, int64_t ci, int64_t taps, int64_t history_n,
+static aopt_status aopt__gpu_param(aopt_cuda_vae *v, const aopt_tensor *source, int64_t co, int64_t ci, int64_t taps, int64_t history_n,
                                    aopt__cuda_param **out, aopt_error *err)
 {
     aopt__cuda_param *p;
@@ -3001,13 +3001,13 @@ static aopt_status aopt__net_param(aopt_cuda_vae *v, const aopt_tensor *source, 
     return AOPT_OK;
 }
 
-static aopt_status aopt__net_conv(aopt_cuda_vae *v, const aopt_conv_weights *w, const aopt_rows *x, int stride_t, int stride_s, int slot, aopt_rows *y, aopt_error *err)
+static aopt_status aopt__gpu_conv(aopt_cuda_vae *v, const aopt_conv_weights *w, const aopt_rows *x, int stride_t, int stride_s, int slot, aopt_rows *y, aopt_error *err)
 {
     aopt_conv_shape c;
     aopt__cuda_param *weight = NULL, *bias = NULL;
-    aopt_status st = aopt__net_view(v, slot, (x->frames - w->kt) / stride_t + 1, x->H / stride_s, x->W / stride_s, w->co, stride_s == 1 && w->kh == 3, y, err);
-    if (!st) st = aopt__net_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, 0, &weight, err);
-    if (!st) st = aopt__net_param(v, w->bias, w->co, 1, 0, 0, &bias, err);
+    aopt_status st = aopt__gpu_view(v, slot, (x->frames - w->kt) / stride_t + 1, x->H / stride_s, x->W / stride_s, w->co, stride_s == 1 && w->kh == 3, y, err);
+    if (!st) st = aopt__gpu_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, 0, &weight, err);
+    if (!st) st = aopt__gpu_param(v, w->bias, w->co, 1, 0, 0, &bias, err);
     if (st || v->planning) return st;
     c.ci = w->ci;
     c.co = w->co;
@@ -3019,25 +3019,25 @@ static aopt_status aopt__net_conv(aopt_cuda_vae *v, const aopt_conv_weights *w, 
     return aopt_cuda_conv(v->blas, x, &c, weight->data, bias->data, y, v->options.stream, err);
 }
 
-static aopt_status aopt__net_copy(aopt_cuda_vae *v, const aopt_rows *x, int factor, const aopt_rows *y, aopt_error *err)
+static aopt_status aopt__gpu_copy(aopt_cuda_vae *v, const aopt_rows *x, int factor, const aopt_rows *y, aopt_error *err)
 {
     return v->planning ? AOPT_OK : aopt_cuda_upsample_nearest(x, factor, y, v->options.stream, err);
 }
 
-static aopt_status aopt__net_add(aopt_cuda_vae *v, const aopt_rows *a, const aopt_rows *b, const aopt_rows *out, aopt_error *err)
+static aopt_status aopt__gpu_add(aopt_cuda_vae *v, const aopt_rows *a, const aopt_rows *b, const aopt_rows *out, aopt_error *err)
 {
     return v->planning ? AOPT_OK : aopt_cuda_add(a, b, out, v->options.stream, err);
 }
 
 /* The input rows of w: `past` frames of history, put in place, then `fresh`, for the caller to write. */
-static aopt_status aopt__net_input(aopt_cuda_vae *v, const aopt_conv_weights *w, int past, const aopt_rows *x, aopt_rows *all, aopt_rows *fresh, aopt_error *err)
+static aopt_status aopt__gpu_input(aopt_cuda_vae *v, const aopt_conv_weights *w, int past, const aopt_rows *x, aopt_rows *all, aopt_rows *fresh, aopt_error *err)
 {
     aopt__cuda_param *p = NULL;
     int64_t history_n;
-    aopt_status st = aopt__net_view(v, AOPT__SLOT_ROWS, past + x->frames, x->H, x->W, w->ci, w->kh == 3, all, err);
+    aopt_status st = aopt__gpu_view(v, AOPT__SLOT_ROWS, past + x->frames, x->H, x->W, w->ci, w->kh == 3, all, err);
     if (st) return st;
     history_n = past * aopt_rows_per_frame(all) * w->ci;
-    st = aopt__net_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, history_n, &p, err);
+    st = aopt__gpu_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, history_n, &p, err);
     if (st) return st;
     *fresh = *all;
     fresh->frames = x->frames;
@@ -3048,136 +3048,136 @@ static aopt_status aopt__net_input(aopt_cuda_vae *v, const aopt_conv_weights *w,
 }
 
 /* Keep the last `past` frames of w's input for the next chunk. */
-static aopt_status aopt__net_keep(aopt_cuda_vae *v, const aopt_conv_weights *w, int past, const aopt_rows *all, aopt_error *err)
+static aopt_status aopt__gpu_keep(aopt_cuda_vae *v, const aopt_conv_weights *w, int past, const aopt_rows *all, aopt_error *err)
 {
     const int64_t frame_n = aopt_rows_per_frame(all) * w->ci;
     aopt__cuda_param *p = NULL;
-    const aopt_status st = aopt__net_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, past * frame_n, &p, err);
+    const aopt_status st = aopt__gpu_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, past * frame_n, &p, err);
     if (st || v->planning || !past) return st;
     AOPT__CUDA(cudaMemcpyAsync(p->history, all->data + (all->frames - past) * frame_n, (size_t)(past * frame_n) * sizeof(float), cudaMemcpyDeviceToDevice, v->options.stream));
     return AOPT_OK;
 }
 
 /* Causal convolution of x, or of its norm (and SiLU), into slot Y. */
-static aopt_status aopt__net_causal(aopt_cuda_vae *v, const aopt_norm_weights *norm, int silu, const aopt_conv_weights *w, const aopt_rows *x, aopt_rows *y, aopt_error *err)
+static aopt_status aopt__gpu_causal(aopt_cuda_vae *v, const aopt_norm_weights *norm, int silu, const aopt_conv_weights *w, const aopt_rows *x, aopt_rows *y, aopt_error *err)
 {
     aopt_rows all, fresh;
     aopt__cuda_param *gamma = NULL;
-    aopt_status st = aopt__net_input(v, w, w->kt - 1, x, &all, &fresh, err);
-    if (!st && norm) st = aopt__net_param(v, norm->gamma, norm->c, 1, 0, 0, &gamma, err);
-    if (!st && !norm) st = aopt__net_copy(v, x, 1, &fresh, err);
+    aopt_status st = aopt__gpu_input(v, w, w->kt - 1, x, &all, &fresh, err);
+    if (!st && norm) st = aopt__gpu_param(v, norm->gamma, norm->c, 1, 0, 0, &gamma, err);
+    if (!st && !norm) st = aopt__gpu_copy(v, x, 1, &fresh, err);
     else if (!st && !v->planning) st = aopt_cuda_rms_norm(x, gamma->data, silu, &fresh, v->options.stream, err);
-    if (!st) st = aopt__net_conv(v, w, &all, 1, 1, AOPT__SLOT_Y, y, err);
-    if (!st) st = aopt__net_keep(v, w, w->kt - 1, &all, err);
+    if (!st) st = aopt__gpu_conv(v, w, &all, 1, 1, AOPT__SLOT_Y, y, err);
+    if (!st) st = aopt__gpu_keep(v, w, w->kt - 1, &all, err);
     return st;
 }
 
 /* x -> out in `slot`, which may be x's own where the channels stay. */
-static aopt_status aopt__net_resblock(aopt_cuda_vae *v, const aopt_resblock_weights *b, const aopt_rows *x, int slot, aopt_rows *out, aopt_error *err)
+static aopt_status aopt__gpu_resblock(aopt_cuda_vae *v, const aopt_resblock_weights *b, const aopt_rows *x, int slot, aopt_rows *out, aopt_error *err)
 {
     const aopt_rows in = *x;                /* out may be x */
     aopt_rows y, z;
-    aopt_status st = aopt__net_causal(v, &b->norm1, 1, &b->conv1, &in, &y, err);
-    if (!st) st = aopt__net_causal(v, &b->norm2, 1, &b->conv2, &y, &z, err);
+    aopt_status st = aopt__gpu_causal(v, &b->norm1, 1, &b->conv1, &in, &y, err);
+    if (!st) st = aopt__gpu_causal(v, &b->norm2, 1, &b->conv2, &y, &z, err);
     if (!st && b->shortcut.weight) {
-        st = aopt__net_conv(v, &b->shortcut, &in, 1, 1, slot, out, err);
-        return st ? st : aopt__net_add(v, out, &z, out, err);
+        st = aopt__gpu_conv(v, &b->shortcut, &in, 1, 1, slot, out, err);
+        return st ? st : aopt__gpu_add(v, out, &z, out, err);
     }
-    if (!st) st = aopt__net_view(v, slot, in.frames, in.H, in.W, b->co, 0, out, err);
-    return st ? st : aopt__net_add(v, &in, &z, out, err);
+    if (!st) st = aopt__gpu_view(v, slot, in.frames, in.H, in.W, b->co, 0, out, err);
+    return st ? st : aopt__gpu_add(v, &in, &z, out, err);
 }
 
 /* In place. */
-static aopt_status aopt__net_attention(aopt_cuda_vae *v, const aopt_attention_weights *a, const aopt_rows *x, aopt_error *err)
+static aopt_status aopt__gpu_attention(aopt_cuda_vae *v, const aopt_attention_weights *a, const aopt_rows *x, aopt_error *err)
 {
     const int64_t P = x->H * x->W;
     aopt_rows qkv, o, y;
-    aopt_status st = aopt__net_causal(v, &a->norm, 0, &a->to_qkv, x, &qkv, err);
-    if (!st) st = aopt__net_view(v, AOPT__SLOT_ROWS, x->frames, x->H, x->W, a->c, 0, &o, err);
+    aopt_status st = aopt__gpu_causal(v, &a->norm, 0, &a->to_qkv, x, &qkv, err);
+    if (!st) st = aopt__gpu_view(v, AOPT__SLOT_ROWS, x->frames, x->H, x->W, a->c, 0, &o, err);
     if (st) return st;
     if (v->planning) v->slot_n[AOPT__SLOT_SCORES] = P > AOPT__CUDA_SCORES ? P : AOPT__CUDA_SCORES;
     else st = aopt_cuda_attention(v->blas, &qkv, v->slot[AOPT__SLOT_SCORES], v->slot_n[AOPT__SLOT_SCORES], &o, v->options.stream, err);
-    if (!st) st = aopt__net_conv(v, &a->proj, &o, 1, 1, v->next, &y, err);
-    return st ? st : aopt__net_add(v, x, &y, x, err);
+    if (!st) st = aopt__gpu_conv(v, &a->proj, &o, 1, 1, v->next, &y, err);
+    return st ? st : aopt__gpu_add(v, x, &y, x, err);
 }
 
-static aopt_status aopt__net_middle(aopt_cuda_vae *v, aopt_rows *x, aopt_error *err)
+static aopt_status aopt__gpu_middle(aopt_cuda_vae *v, aopt_rows *x, aopt_error *err)
 {
-    aopt_status st = aopt__net_resblock(v, &v->coder.middle0, x, v->x, x, err);
-    if (!st) st = aopt__net_attention(v, &v->coder.middle1, x, err);
-    if (!st) st = aopt__net_resblock(v, &v->coder.middle2, x, v->x, x, err);
+    aopt_status st = aopt__gpu_resblock(v, &v->coder.middle0, x, v->x, x, err);
+    if (!st) st = aopt__gpu_attention(v, &v->coder.middle1, x, err);
+    if (!st) st = aopt__gpu_resblock(v, &v->coder.middle2, x, v->x, x, err);
     return st;
 }
 
 /* The residual blocks of a stage: x stays, for the shortcut of the stage; y is in slot `next`. */
-static aopt_status aopt__net_blocks(aopt_cuda_vae *v, const aopt_stage_weights *s, const aopt_rows *x, aopt_rows *y, aopt_error *err)
+static aopt_status aopt__gpu_blocks(aopt_cuda_vae *v, const aopt_stage_weights *s, const aopt_rows *x, aopt_rows *y, aopt_error *err)
 {
     aopt_status st = AOPT_OK;
     int i;
-    for (i = 0; i < s->block_n && !st; i++) st = aopt__net_resblock(v, &s->block[i], i == 0 ? x : y, v->next, y, err);
+    for (i = 0; i < s->block_n && !st; i++) st = aopt__gpu_resblock(v, &s->block[i], i == 0 ? x : y, v->next, y, err);
     return st;
 }
 
-static void aopt__net_swap(aopt_cuda_vae *v)
+static void aopt__gpu_swap(aopt_cuda_vae *v)
 {
     const int slot = v->x;
     v->x = v->next;
     v->next = slot;
 }
 
-static aopt_status aopt__net_stage_up(aopt_cuda_vae *v, const aopt_stage_weights *s, aopt_rows *x, aopt_error *err)
+static aopt_status aopt__gpu_stage_up(aopt_cuda_vae *v, const aopt_stage_weights *s, aopt_rows *x, aopt_error *err)
 {
     aopt_rows y, z, rows, out;
-    aopt_status st = aopt__net_blocks(v, s, x, &y, err);
+    aopt_status st = aopt__gpu_blocks(v, s, x, &y, err);
     if (!st && s->factor_t == 2 && !v->first) {
-        st = aopt__net_causal(v, NULL, 0, &s->time_conv, &y, &z, err);
-        if (!st) st = aopt__net_view(v, v->next, 2 * y.frames, y.H, y.W, s->co, 0, &y, err);
+        st = aopt__gpu_causal(v, NULL, 0, &s->time_conv, &y, &z, err);
+        if (!st) st = aopt__gpu_view(v, v->next, 2 * y.frames, y.H, y.W, s->co, 0, &y, err);
         if (!st && !v->planning) st = aopt_cuda_interleave_time(&z, &y, v->options.stream, err);
     }
     if (!st && s->factor_s == 2) {
-        st = aopt__net_view(v, AOPT__SLOT_ROWS, y.frames, 2 * y.H, 2 * y.W, s->co, 1, &rows, err);
-        if (!st) st = aopt__net_copy(v, &y, 2, &rows, err);
-        if (!st) st = aopt__net_conv(v, &s->resample, &rows, 1, 1, AOPT__SLOT_Y, &z, err);
-        if (!st) st = aopt__net_view(v, v->next, z.frames, z.H, z.W, s->co, 0, &out, err);
+        st = aopt__gpu_view(v, AOPT__SLOT_ROWS, y.frames, 2 * y.H, 2 * y.W, s->co, 1, &rows, err);
+        if (!st) st = aopt__gpu_copy(v, &y, 2, &rows, err);
+        if (!st) st = aopt__gpu_conv(v, &s->resample, &rows, 1, 1, AOPT__SLOT_Y, &z, err);
+        if (!st) st = aopt__gpu_view(v, v->next, z.frames, z.H, z.W, s->co, 0, &out, err);
         if (!st && !v->planning) st = aopt_cuda_dup_up(x, s->factor_t, v->first, &z, &out, v->options.stream, err);
         y = out;
     }
     *x = y;
-    aopt__net_swap(v);
+    aopt__gpu_swap(v);
     return st;
 }
 
 /* The first latent frame is one video frame: it passes time_conv by and becomes its history. */
-static aopt_status aopt__net_halve_time(aopt_cuda_vae *v, const aopt_conv_weights *w, aopt_rows *y, aopt_error *err)
+static aopt_status aopt__gpu_halve_time(aopt_cuda_vae *v, const aopt_conv_weights *w, aopt_rows *y, aopt_error *err)
 {
     aopt_rows all, fresh;
     aopt_status st;
-    if (v->first) return aopt__net_keep(v, w, 1, y, err);
-    st = aopt__net_input(v, w, 1, y, &all, &fresh, err);
-    if (!st) st = aopt__net_copy(v, y, 1, &fresh, err);
-    if (!st) st = aopt__net_conv(v, w, &all, 2, 1, AOPT__SLOT_Y, y, err);
-    return st ? st : aopt__net_keep(v, w, 1, &all, err);
+    if (v->first) return aopt__gpu_keep(v, w, 1, y, err);
+    st = aopt__gpu_input(v, w, 1, y, &all, &fresh, err);
+    if (!st) st = aopt__gpu_copy(v, y, 1, &fresh, err);
+    if (!st) st = aopt__gpu_conv(v, w, &all, 2, 1, AOPT__SLOT_Y, y, err);
+    return st ? st : aopt__gpu_keep(v, w, 1, &all, err);
 }
 
-static aopt_status aopt__net_stage_down(aopt_cuda_vae *v, const aopt_stage_weights *s, aopt_rows *x, aopt_error *err)
+static aopt_status aopt__gpu_stage_down(aopt_cuda_vae *v, const aopt_stage_weights *s, aopt_rows *x, aopt_error *err)
 {
     aopt_rows y, rows, out;
-    aopt_status st = aopt__net_blocks(v, s, x, &y, err);
+    aopt_status st = aopt__gpu_blocks(v, s, x, &y, err);
     if (!st && s->factor_s == 2) {
-        st = aopt__net_view(v, AOPT__SLOT_ROWS, y.frames, y.H, y.W, s->co, 1, &rows, err);
-        if (!st) st = aopt__net_copy(v, &y, 1, &rows, err);
-        if (!st) st = aopt__net_conv(v, &s->resample, &rows, 1, 2, AOPT__SLOT_Y, &y, err);
-        if (!st && s->factor_t == 2) st = aopt__net_halve_time(v, &s->time_conv, &y, err);
+        st = aopt__gpu_view(v, AOPT__SLOT_ROWS, y.frames, y.H, y.W, s->co, 1, &rows, err);
+        if (!st) st = aopt__gpu_copy(v, &y, 1, &rows, err);
+        if (!st) st = aopt__gpu_conv(v, &s->resample, &rows, 1, 2, AOPT__SLOT_Y, &y, err);
+        if (!st && s->factor_t == 2) st = aopt__gpu_halve_time(v, &s->time_conv, &y, err);
     }
-    if (!st) st = aopt__net_view(v, v->next, y.frames, y.H, y.W, s->co, 0, &out, err);
+    if (!st) st = aopt__gpu_view(v, v->next, y.frames, y.H, y.W, s->co, 0, &out, err);
     if (!st && !v->planning) st = aopt_cuda_avg_down(x, s->factor_t, s->factor_s, &y, &out, v->options.stream, err);
     *x = out;
-    aopt__net_swap(v);
+    aopt__gpu_swap(v);
     return st;
 }
 
 /* Between the caller's tensor, `frames` whole frames of n floats from frame `at` on in each of `channels`, and slot IO. */
-static aopt_status aopt__net_io(aopt_cuda_vae *v, int channels, const float *from, float *to, int64_t frame_n, int64_t frames, int64_t total, int64_t at, aopt_error *err)
+static aopt_status aopt__gpu_io(aopt_cuda_vae *v, int channels, const float *from, float *to, int64_t frame_n, int64_t frames, int64_t total, int64_t at, aopt_error *err)
 {
     const int64_t n = frame_n * frames;
     int c;
@@ -3194,61 +3194,61 @@ static aopt_status aopt__net_io(aopt_cuda_vae *v, int channels, const float *fro
 }
 
 /* Latent frames [at, at + n) of T to their video frames. */
-static aopt_status aopt__net_decode_chunk(aopt_cuda_vae *v, const float *latent, int64_t T, int64_t at, int64_t n, float *video, aopt_error *err)
+static aopt_status aopt__gpu_decode_chunk(aopt_cuda_vae *v, const float *latent, int64_t T, int64_t at, int64_t n, float *video, aopt_error *err)
 {
     const int64_t F = 1 + 4 * (T - 1), f = at == 0 ? 0 : 4 * at - 3, frames = at == 0 ? 1 : 4 * n;
     struct CUstream_st *stream = v->options.stream;
     aopt_rows x, y;
-    aopt_status st = aopt__net_io(v, AOPT_VAE_Z, latent, NULL, v->h * v->w, n, T, at, err);
+    aopt_status st = aopt__gpu_io(v, AOPT_VAE_Z, latent, NULL, v->h * v->w, n, T, at, err);
     int i;
     v->first = at == 0;
     v->x = AOPT__SLOT_A;
     v->next = AOPT__SLOT_B;
-    if (!st) st = aopt__net_view(v, v->next, n, v->h, v->w, AOPT_VAE_Z, 0, &x, err);
+    if (!st) st = aopt__gpu_view(v, v->next, n, v->h, v->w, AOPT_VAE_Z, 0, &x, err);
     if (!st && !v->planning) st = aopt_cuda_channels_last(v->slot[AOPT__SLOT_IO], n * v->h * v->w, v->scale, v->shift, &x, stream, err);
-    if (!st) st = aopt__net_conv(v, &v->outer, &x, 1, 1, v->x, &y, err);
-    if (!st) st = aopt__net_causal(v, NULL, 0, &v->coder.conv1, &y, &y, err);
-    if (!st) st = aopt__net_view(v, v->x, n, v->h, v->w, v->coder.conv1.co, 0, &x, err);
-    if (!st) st = aopt__net_copy(v, &y, 1, &x, err);
-    if (!st) st = aopt__net_middle(v, &x, err);
-    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) st = aopt__net_stage_up(v, &v->coder.stage[i], &x, err);
-    if (!st) st = aopt__net_causal(v, &v->coder.head_norm, 1, &v->coder.head_conv, &x, &y, err);
+    if (!st) st = aopt__gpu_conv(v, &v->outer, &x, 1, 1, v->x, &y, err);
+    if (!st) st = aopt__gpu_causal(v, NULL, 0, &v->coder.conv1, &y, &y, err);
+    if (!st) st = aopt__gpu_view(v, v->x, n, v->h, v->w, v->coder.conv1.co, 0, &x, err);
+    if (!st) st = aopt__gpu_copy(v, &y, 1, &x, err);
+    if (!st) st = aopt__gpu_middle(v, &x, err);
+    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) st = aopt__gpu_stage_up(v, &v->coder.stage[i], &x, err);
+    if (!st) st = aopt__gpu_causal(v, &v->coder.head_norm, 1, &v->coder.head_conv, &x, &y, err);
     if (!st && !v->planning) st = aopt_cuda_unpatchify(&y, v->slot[AOPT__SLOT_IO], frames * 4 * y.H * y.W, stream, err);
-    return st ? st : aopt__net_io(v, 3, NULL, video, 256 * v->h * v->w, frames, F, f, err);
+    return st ? st : aopt__gpu_io(v, 3, NULL, video, 256 * v->h * v->w, frames, F, f, err);
 }
 
 /* The video frames of latent frames [at, at + n) of T to these. */
-static aopt_status aopt__net_encode_chunk(aopt_cuda_vae *v, const float *video, int64_t T, int64_t at, int64_t n, float *latent, aopt_error *err)
+static aopt_status aopt__gpu_encode_chunk(aopt_cuda_vae *v, const float *video, int64_t T, int64_t at, int64_t n, float *latent, aopt_error *err)
 {
     const int64_t F = 1 + 4 * (T - 1), f = at == 0 ? 0 : 4 * at - 3, frames = at == 0 ? 1 : 4 * n;
     struct CUstream_st *stream = v->options.stream;
     aopt_rows x, y;
-    aopt_status st = aopt__net_io(v, 3, video, NULL, 256 * v->h * v->w, frames, F, f, err);
+    aopt_status st = aopt__gpu_io(v, 3, video, NULL, 256 * v->h * v->w, frames, F, f, err);
     int i;
     v->first = at == 0;
     v->x = AOPT__SLOT_A;
     v->next = AOPT__SLOT_B;
-    if (!st) st = aopt__net_view(v, v->x, frames, 8 * v->h, 8 * v->w, v->coder.conv1.ci, 0, &x, err);
+    if (!st) st = aopt__gpu_view(v, v->x, frames, 8 * v->h, 8 * v->w, v->coder.conv1.ci, 0, &x, err);
     if (!st && !v->planning) st = aopt_cuda_patchify(v->slot[AOPT__SLOT_IO], frames * 256 * v->h * v->w, &x, stream, err);
-    if (!st) st = aopt__net_causal(v, NULL, 0, &v->coder.conv1, &x, &y, err);
-    if (!st) st = aopt__net_view(v, v->x, frames, y.H, y.W, y.C, 0, &x, err);
-    if (!st) st = aopt__net_copy(v, &y, 1, &x, err);
-    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) st = aopt__net_stage_down(v, &v->coder.stage[i], &x, err);
-    if (!st) st = aopt__net_middle(v, &x, err);
-    if (!st) st = aopt__net_causal(v, &v->coder.head_norm, 1, &v->coder.head_conv, &x, &y, err);
-    if (!st) st = aopt__net_view(v, v->x, n, v->h, v->w, y.C, 0, &x, err);
-    if (!st) st = aopt__net_copy(v, &y, 1, &x, err);
-    if (!st) st = aopt__net_conv(v, &v->outer, &x, 1, 1, v->next, &y, err);
+    if (!st) st = aopt__gpu_causal(v, NULL, 0, &v->coder.conv1, &x, &y, err);
+    if (!st) st = aopt__gpu_view(v, v->x, frames, y.H, y.W, y.C, 0, &x, err);
+    if (!st) st = aopt__gpu_copy(v, &y, 1, &x, err);
+    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) st = aopt__gpu_stage_down(v, &v->coder.stage[i], &x, err);
+    if (!st) st = aopt__gpu_middle(v, &x, err);
+    if (!st) st = aopt__gpu_causal(v, &v->coder.head_norm, 1, &v->coder.head_conv, &x, &y, err);
+    if (!st) st = aopt__gpu_view(v, v->x, n, v->h, v->w, y.C, 0, &x, err);
+    if (!st) st = aopt__gpu_copy(v, &y, 1, &x, err);
+    if (!st) st = aopt__gpu_conv(v, &v->outer, &x, 1, 1, v->next, &y, err);
     if (!st && !v->planning) st = aopt_cuda_channels_first(&y, AOPT_VAE_Z, v->scale, v->shift, v->slot[AOPT__SLOT_IO], n * v->h * v->w, stream, err);
-    return st ? st : aopt__net_io(v, AOPT_VAE_Z, NULL, latent, v->h * v->w, n, T, at, err);
+    return st ? st : aopt__gpu_io(v, AOPT_VAE_Z, NULL, latent, v->h * v->w, n, T, at, err);
 }
 
-static aopt_status aopt__net_chunk(aopt_cuda_vae *v, const float *in, int64_t T, int64_t at, int64_t n, float *out, aopt_error *err)
+static aopt_status aopt__gpu_chunk(aopt_cuda_vae *v, const float *in, int64_t T, int64_t at, int64_t n, float *out, aopt_error *err)
 {
-    return v->encoder ? aopt__net_encode_chunk(v, in, T, at, n, out, err) : aopt__net_decode_chunk(v, in, T, at, n, out, err);
+    return v->encoder ? aopt__gpu_encode_chunk(v, in, T, at, n, out, err) : aopt__gpu_decode_chunk(v, in, T, at, n, out, err);
 }
 
-static float *aopt__net_take(char *base, int64_t *used, int64_t floats)
+static float *aopt__gpu_take(char *base, int64_t *used, int64_t floats)
 {
     float *p = base ? (float *)(void *)(base + *used) : NULL;
     *used += (floats * (int64_t)sizeof(float) + 255) / 256 * 256;
@@ -3256,24 +3256,24 @@ static float *aopt__net_take(char *base, int64_t *used, int64_t floats)
 }
 
 /* Lay out the arena; base NULL only counts.  Returns its bytes. */
-static int64_t aopt__net_place(aopt_cuda_vae *v, char *base)
+static int64_t aopt__gpu_place(aopt_cuda_vae *v, char *base)
 {
     int64_t used = 0, start;
     int i;
-    for (i = 0; i < v->param_n; i++) v->param[i].data = aopt__net_take(base, &used, v->param[i].co * v->param[i].ci * (v->param[i].taps ? v->param[i].taps : 1));
+    for (i = 0; i < v->param_n; i++) v->param[i].data = aopt__gpu_take(base, &used, v->param[i].co * v->param[i].ci * (v->param[i].taps ? v->param[i].taps : 1));
     start = used;
     v->history = base ? (float *)(void *)(base + start) : NULL;
-    for (i = 0; i < v->param_n; i++) v->param[i].history = aopt__net_take(base, &used, v->param[i].history_n);
+    for (i = 0; i < v->param_n; i++) v->param[i].history = aopt__gpu_take(base, &used, v->param[i].history_n);
     v->history_n = (used - start) / (int64_t)sizeof(float);
-    for (i = 0; i < AOPT__SLOTS; i++) v->slot[i] = aopt__net_take(base, &used, v->slot_n[i]);
-    v->workspace = aopt__net_take(base, &used, AOPT__CUDA_WORKSPACE / (int64_t)sizeof(float));
-    v->scale = v->options.raw_latent ? NULL : aopt__net_take(base, &used, AOPT_VAE_Z);
-    v->shift = v->options.raw_latent ? NULL : aopt__net_take(base, &used, AOPT_VAE_Z);
+    for (i = 0; i < AOPT__SLOTS; i++) v->slot[i] = aopt__gpu_take(base, &used, v->slot_n[i]);
+    v->workspace = aopt__gpu_take(base, &used, AOPT__CUDA_WORKSPACE / (int64_t)sizeof(float));
+    v->scale = v->options.raw_latent ? NULL : aopt__gpu_take(base, &used, AOPT_VAE_Z);
+    v->shift = v->options.raw_latent ? NULL : aopt__gpu_take(base, &used, AOPT_VAE_Z);
     return used;
 }
 
 /* Everything that needs no device: *out on the host, filled, with the bytes of its arena. */
-static aopt_status aopt__net_plan(const aopt_vae *vae, int encoder, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, int64_t *bytes, aopt_error *err)
+static aopt_status aopt__gpu_plan(const aopt_vae *vae, int encoder, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, int64_t *bytes, aopt_error *err)
 {
     aopt_cuda_vae *v;
     aopt_status st;
@@ -3293,21 +3293,21 @@ static aopt_status aopt__net_plan(const aopt_vae *vae, int encoder, int64_t h, i
     if (options) v->options = *options;
     if (v->options.chunk == 0) v->options.chunk = 1;
     v->planning = 1;
-    st = aopt__net_chunk(v, NULL, 1 + v->options.chunk, 0, 1, NULL, err);
-    if (!st) st = aopt__net_chunk(v, NULL, 1 + v->options.chunk, 1, v->options.chunk, NULL, err);
+    st = aopt__gpu_chunk(v, NULL, 1 + v->options.chunk, 0, 1, NULL, err);
+    if (!st) st = aopt__gpu_chunk(v, NULL, 1 + v->options.chunk, 1, v->options.chunk, NULL, err);
     if (st) { AOPT_FREE(v); return st; }
     v->planning = 0;
     for (i = 0; i < v->param_n; i++) {                  /* weights pass through this buffer on their way to be packed */
         const int64_t n = v->param[i].co * v->param[i].ci * v->param[i].taps;
         if (n > v->slot_n[AOPT__SLOT_ROWS]) v->slot_n[AOPT__SLOT_ROWS] = n;
     }
-    *bytes = aopt__net_place(v, NULL);
+    *bytes = aopt__gpu_place(v, NULL);
     *out = v;
     return AOPT_OK;
 }
 
 /* One parameter to its place; host: room for it as f32, used where the tensor is not f32 already. */
-static aopt_status aopt__net_upload(aopt_cuda_vae *v, aopt__cuda_param *p, float *host, aopt_error *err)
+static aopt_status aopt__gpu_upload(aopt_cuda_vae *v, aopt__cuda_param *p, float *host, aopt_error *err)
 {
     const int64_t n = p->co * p->ci * (p->taps ? p->taps : 1);
     const float *from = host;
@@ -3326,7 +3326,7 @@ static aopt_status aopt__net_upload(aopt_cuda_vae *v, aopt__cuda_param *p, float
     return AOPT_OK;
 }
 
-static aopt_status aopt__net_upload_all(aopt_cuda_vae *v, const float *mean, const float *std, aopt_error *err)
+static aopt_status aopt__gpu_upload_all(aopt_cuda_vae *v, const float *mean, const float *std, aopt_error *err)
 {
     int64_t most = 1;
     float *host;
@@ -3338,7 +3338,7 @@ static aopt_status aopt__net_upload_all(aopt_cuda_vae *v, const float *mean, con
     }
     host = (float *)aopt__alloc(most, (int64_t)sizeof *host);
     if (!host) return aopt_fail(err, AOPT_E_MEMORY, "CUDA VAE: no host memory for %lld weights", (long long)most);
-    for (i = 0; i < v->param_n && !st; i++) st = aopt__net_upload(v, &v->param[i], host, err);
+    for (i = 0; i < v->param_n && !st; i++) st = aopt__gpu_upload(v, &v->param[i], host, err);
     AOPT_FREE(host);
     if (st || v->options.raw_latent) return st;
     AOPT__CUDA(cudaMemcpy(v->scale, std, AOPT_VAE_Z * sizeof(float), cudaMemcpyHostToDevice));
@@ -3347,7 +3347,7 @@ static aopt_status aopt__net_upload_all(aopt_cuda_vae *v, const float *mean, con
 }
 
 /* The device side of an open: memory, cuBLAS, weights.  What was taken before a failure is close's to give back. */
-static aopt_status aopt__net_open(aopt_cuda_vae *v, int64_t bytes, const aopt_vae *vae, aopt_error *err)
+static aopt_status aopt__gpu_open(aopt_cuda_vae *v, int64_t bytes, const aopt_vae *vae, aopt_error *err)
 {
     const char *what = v->encoder ? "encode" : "decode";
     size_t available, total;
@@ -3360,12 +3360,12 @@ static aopt_status aopt__net_open(aopt_cuda_vae *v, int64_t bytes, const aopt_va
         return aopt_fail(err, AOPT_E_MEMORY, "%s at latent %lldx%lld needs %lld bytes of device memory, device %d has %llu free of %llu",
                          what, (long long)v->h, (long long)v->w, (long long)bytes, v->options.device, (unsigned long long)available, (unsigned long long)total);
     AOPT__CUDA(cudaMalloc((void **)&v->arena, (size_t)bytes));
-    aopt__net_place(v, v->arena);
+    aopt__gpu_place(v, v->arena);
     AOPT__CUBLAS(cublasCreate(&v->blas));
     AOPT__CUBLAS(cublasSetStream(v->blas, v->options.stream));
     AOPT__CUBLAS(cublasSetWorkspace(v->blas, v->workspace, AOPT__CUDA_WORKSPACE));
     AOPT__CUBLAS(cublasSetMathMode(v->blas, v->options.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
-    return aopt__net_upload_all(v, vae->mean, vae->std, err);
+    return aopt__gpu_upload_all(v, vae->mean, vae->std, err);
 }
 
 static aopt_status aopt__cuda_vae_open(const aopt_vae *vae, int encoder, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, aopt_error *err)
@@ -3375,10 +3375,10 @@ static aopt_status aopt__cuda_vae_open(const aopt_vae *vae, int encoder, int64_t
     int device = 0;
     aopt_status st;
     if (out) *out = NULL;
-    st = aopt__net_plan(vae, encoder, h, w, options, out ? &v : NULL, &bytes, err);
+    st = aopt__gpu_plan(vae, encoder, h, w, options, out ? &v : NULL, &bytes, err);
     if (st) return st;
     AOPT__CUDA(cudaGetDevice(&device));
-    st = aopt__net_open(v, bytes, vae, err);
+    st = aopt__gpu_open(v, bytes, vae, err);
     if (st) aopt_cuda_vae_close(v);
     else *out = v;
     cudaSetDevice(device);
@@ -3399,7 +3399,7 @@ static int64_t aopt__cuda_vae_bytes(const aopt_vae *vae, int encoder, int64_t h,
 {
     aopt_cuda_vae *v = NULL;
     int64_t bytes = -1;
-    if (aopt__net_plan(vae, encoder, h, w, options, &v, &bytes, NULL)) return -1;
+    if (aopt__gpu_plan(vae, encoder, h, w, options, &v, &bytes, NULL)) return -1;
     AOPT_FREE(v);
     return bytes;
 }
@@ -3415,7 +3415,7 @@ AOPT__DEF int64_t aopt_cuda_vae_encode_bytes(const aopt_vae *vae, int64_t h, int
 }
 
 /* The first latent frame alone, then chunks; every clip starts from zero history. */
-static aopt_status aopt__net_clip(aopt_cuda_vae *v, const float *in, int64_t T, float *out, aopt_error *err)
+static aopt_status aopt__gpu_clip(aopt_cuda_vae *v, const float *in, int64_t T, float *out, aopt_error *err)
 {
     int64_t at, n;
     AOPT__CUDA(cudaSetDevice(v->options.device));
@@ -3423,7 +3423,7 @@ static aopt_status aopt__net_clip(aopt_cuda_vae *v, const float *in, int64_t T, 
     for (at = 0; at < T; at += n) {
         aopt_status st;
         n = at == 0 ? 1 : T - at < v->options.chunk ? T - at : v->options.chunk;
-        st = aopt__net_chunk(v, in, T, at, n, out, err);
+        st = aopt__gpu_chunk(v, in, T, at, n, out, err);
         if (st) return st;
         if (!v->options.progress) continue;
         AOPT__CUDA(cudaStreamSynchronize(v->options.stream));
@@ -3441,7 +3441,7 @@ static aopt_status aopt__cuda_vae_run(aopt_cuda_vae *v, int encoder, const float
     if (!v || !in || !out || v->encoder != encoder) return aopt_fail(err, AOPT_E_ARG, "CUDA VAE: a pointer is NULL, or the %s was opened", encoder ? "decoder" : "encoder");
     if (T < 1 || T > INT_MAX) return aopt_fail(err, AOPT_E_SHAPE, "%lld latent frames", (long long)T);
     AOPT__CUDA(cudaGetDevice(&device));
-    st = aopt__net_clip(v, in, T, out, err);
+    st = aopt__gpu_clip(v, in, T, out, err);
     cudaSetDevice(device);
     return st;
 }

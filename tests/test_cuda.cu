@@ -375,7 +375,7 @@ static void test_conv(void)
             floats history(x.begin(), x.begin() + past * frame), want((size_t)(s[0] * s[1] * s[2] * c.co));
             OK(aopt_ref_conv3d(&ref, x.data() + past * frame, s[0], s[1], s[2], past ? history.data() : NULL, want.data(), 1, &err));
             const floats got = conv_on_device(c, x, past + s[0], s[1], s[2], weight, bias);
-            CLOSE(got, want, 2e-5);
+            CLOSE(got, want, 2e-6 * (1.0 + sqrt((double)(c.ci * c.kt * c.kh * c.kw))));
             want[want.size() / 2] += 1e-3f;
             CHECK(max_diff(got, want) > 5e-4, "a wrong element went unnoticed");
         }
@@ -569,9 +569,6 @@ static void test_refusals(void)
     CLOSE(video, m.get("decoded"), 2e-5);
     aopt_cuda_vae_close(d);
 
-    float *w0 = (float *)aopt_checkpoint_find(m.weights, "decoder.conv1.weight")->data;
-    floats copy(w0, w0 + 48), broken = copy;
-    (void)copy;
     aopt_tensor t = *m.vae->decoder.conv1.weight;
     floats values((size_t)aopt_tensor_numel(&t));
     OK(aopt_tensor_to_f32(&t, values.data(), (int64_t)values.size(), &err));
@@ -589,16 +586,16 @@ static void test_refusals(void)
 static void test_every_call_checked(void)
 {
     model m("nano");
-    const floats latent = noise(48 * 2 * 4, 8);
-    floats video(3 * 256 * 4 * 5);
+    const floats latent = noise(48 * 2, 8);
+    floats video(3 * 256 * 5);
     const size_t used = emulate_device_used;
-    int n = 0, failed = 0, step = 1;
+    int n, failed = 0;
     if (!m.vae) return;
-    for (;; n += step) {
+    for (n = 0;; n += 1 + n / 16) {
         aopt_cuda_vae *d = NULL;
         emulate_fail_after = n;
         err.message[0] = 0;
-        aopt_status st = aopt_cuda_vae_decoder_open(m.vae, 2, 2, NULL, &d, &err);
+        aopt_status st = aopt_cuda_vae_decoder_open(m.vae, 1, 1, NULL, &d, &err);
         if (!st) st = aopt_cuda_vae_decode(d, latent.data(), 2, video.data(), &err);
         const int reached = emulate_fail_after < 0;
         emulate_fail_after = -1;
@@ -608,9 +605,8 @@ static void test_every_call_checked(void)
         failed += st != AOPT_OK;
         CHECK(st == AOPT_OK || st == AOPT_E_CUDA || st == AOPT_E_MEMORY, "call %d: status %d", n, (int)st);
         CHECK(st == AOPT_OK || strchr(err.message, ':'), "call %d: %s", n, err.message);
-        if (n > 20) step = 7;
     }
-    printf("    %d calls, %d of them failed in turn\n", n, failed);
+    printf("    of about %d calls %d failed in turn\n", n, failed);
     CHECK(failed > 50, "only %d failed", failed);
 }
 #endif

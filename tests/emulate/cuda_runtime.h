@@ -4,7 +4,8 @@
    of the CUDA host part runs under a host debugger, and under AddressSanitizer, which sees device memory as heap blocks.
    It shows that indexing, shapes, order of work and error paths are right.  It cannot show races, launch limits or speed.
 
-   A block's threads are coroutines: each runs until it meets a barrier or a shuffle, where the next one takes over. */
+   A block's threads are run one after the other.  Where one meets a barrier or a shuffle, the block starts again with coroutines,
+   which take turns there; so up to its first barrier a kernel must not change what it reads. */
 #ifndef EMULATE_CUDA_RUNTIME_H
 #define EMULATE_CUDA_RUNTIME_H
 #include <stdint.h>
@@ -68,14 +69,20 @@ static inline unsigned __float_as_uint(float f) { unsigned u; memcpy(&u, &f, 4);
 static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long long v) { const unsigned long long old = *p; *p += v; return old; }
 static inline unsigned long long atomicMin(unsigned long long *p, unsigned long long v) { const unsigned long long old = *p; if (v < old) *p = v; return old; }
 
-enum { EMULATE_THREADS = 1024, EMULATE_STACK = 64 << 10 };
+enum { EMULATE_THREADS = 1024, EMULATE_STACK = 16 << 10 };
 static ucontext_t emulate_scheduler, emulate_thread[EMULATE_THREADS];
 static char *emulate_stack[EMULATE_THREADS];
 static int emulate_done[EMULATE_THREADS], emulate_current;
 static unsigned long long emulate_slot[EMULATE_THREADS];
 static const std::function<void()> *emulate_kernel;
+struct emulate_barrier {};
+static int emulate_turns;           /* coroutines are running */
 
-static inline void emulate_yield(void) { swapcontext(&emulate_thread[emulate_current], &emulate_scheduler); }
+static inline void emulate_yield(void)
+{
+    if (!emulate_turns) throw emulate_barrier();
+    swapcontext(&emulate_thread[emulate_current], &emulate_scheduler);
+}
 static inline void __syncthreads(void) { emulate_yield(); }
 /* Two turns: all have written before one reads, all have read before one writes again. */
 template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
@@ -95,10 +102,15 @@ static void emulate_entry(void)
     emulate_done[emulate_current] = 1;
 }
 
-static void emulate_block(int threads)
+static void emulate_select(int i)
 {
-    int i, alive = threads;
-    for (i = 0; i < threads; i++) {
+    emulate_current = i;
+    threadIdx = dim3((unsigned)i % blockDim.x, (unsigned)i / blockDim.x);
+}
+
+static void emulate_block_in_turns(int threads)
+{
+    for (int i = 0; i < threads; i++) {
         if (!emulate_stack[i]) emulate_stack[i] = (char *)malloc(EMULATE_STACK);
         getcontext(&emulate_thread[i]);
         emulate_thread[i].uc_stack.ss_sp = emulate_stack[i];
@@ -107,22 +119,33 @@ static void emulate_block(int threads)
         makecontext(&emulate_thread[i], emulate_entry, 0);
         emulate_done[i] = 0;
     }
-    while (alive > 0)
-        for (i = 0; i < threads; i++) {
+    for (int again = 1; again;) {
+        again = 0;
+        for (int i = 0; i < threads; i++) {
             if (emulate_done[i]) continue;
-            emulate_current = i;
-            threadIdx = dim3((unsigned)i % blockDim.x, (unsigned)i / blockDim.x);
+            emulate_select(i);
             swapcontext(&emulate_scheduler, &emulate_thread[i]);
-            alive -= emulate_done[i];
+            again |= !emulate_done[i];
         }
+    }
 }
 
 static void emulate_launch(dim3 blocks, dim3 threads, const std::function<void()> &kernel)
 {
+    const int n = (int)(threads.x * threads.y);
     gridDim = blocks;
     blockDim = threads;
     emulate_kernel = &kernel;
-    for (blockIdx = dim3(0); blockIdx.x < blocks.x; blockIdx.x++) emulate_block((int)(threads.x * threads.y));
+    emulate_turns = 0;
+    for (blockIdx = dim3(0); blockIdx.x < blocks.x; blockIdx.x++) {
+        if (!emulate_turns) {
+            try {
+                for (int i = 0; i < n; i++) { emulate_select(i); kernel(); }
+                continue;
+            } catch (const emulate_barrier &) { emulate_turns = 1; }
+        }
+        emulate_block_in_turns(n);
+    }
 }
 #define AOPT__LAUNCH(kernel, blocks, threads, stream, ...) ((void)(stream), emulate_launch((blocks), (threads), [&]() { kernel(__VA_ARGS__); }))
 #endif
