@@ -1088,6 +1088,14 @@ static aopt_status aopt__zip_end(aopt__pth *p, uint64_t *start, uint64_t *bytes,
     return AOPT_OK;
 }
 
+/* Only TorchScript has prefix/code/... and prefix/constants.pkl. */
+static int aopt__zip_is_script(const aopt__zip_entry *e)
+{
+    const char *slash = (const char *)memchr(e->name, '/', e->name_n);
+    const size_t n = slash ? e->name_n - (size_t)(slash + 1 - e->name) : 0;
+    return (n >= 5 && memcmp(slash + 1, "code/", 5) == 0) || (n == 13 && memcmp(slash + 1, "constants.pkl", 13) == 0);
+}
+
 /* Read the directory's entry at *at, all of it before `end`, and step over it. */
 static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, aopt__zip_entry *e)
 {
@@ -1114,6 +1122,7 @@ static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, a
         if ((unsigned char)e->name[i] < 0x20) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a control character in its name");
     if (!aopt__zip64_extra(c + 46 + e->name_n, extra_n, &e->size, &packed, &e->local))
         return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a damaged extra field in the directory");
+    if (aopt__zip_is_script(e)) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; torch.save the state_dict instead");
     if (e->flags & 0x2041) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "is encrypted");
     if (e->method != 0) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, e->method == 8 ? "is compressed (deflate)" : "is compressed");
     if (packed != e->size) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "is stored, but with two different sizes");
@@ -1880,7 +1889,7 @@ static size_t aopt__pth_join(aopt__pth *p, size_t n, int depth, const aopt__obj 
         return 0;
     }
     if (k > sizeof p->name - 2 - n) {
-        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: a tensor name of more than %d bytes, it ends in '%s'", p->ck->label, (int)sizeof p->name, text);
+        p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: a tensor name of more than %d bytes, it ends in '%s'", p->ck->label, (int)sizeof p->name - 2, text);
         return 0;
     }
     if (depth > 0) p->name[n++] = '.';
@@ -1903,7 +1912,8 @@ static void aopt__pth_collect(aopt__pth *p, const aopt__obj *o, size_t n, int de
         const aopt__kind kind = item->value->kind;
         size_t longer;
         if (p->visits++ == AOPT__PICKLE_OBJECTS) {
-            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label, (int)AOPT__PICKLE_OBJECTS);
+            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label,
+                                  (int)AOPT__PICKLE_OBJECTS);
             return;
         }
         if (kind != AOPT__KIND_TENSOR && !item->value->first) continue;        /* a number, a string, an empty dict */
@@ -1947,7 +1957,7 @@ static aopt_status aopt__pth_tensors(aopt__pth *p)
     return p->status != AOPT_OK ? p->status : aopt__checkpoint_sort(p->ck, p->err);
 }
 
-/* Find <prefix>/data.pkl, refuse what only looks like a checkpoint, check the byte order. */
+/* Find <prefix>/data.pkl and check the byte order. */
 static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
 {
     aopt__zip_entry *order;
@@ -1963,13 +1973,6 @@ static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
                                    p->ck->label, (long long)p->entry_n);
     p->prefix = (*pickle)->name;
     p->prefix_n = (*pickle)->name_n - 8;
-    for (i = 0; i < p->entry_n; i++) {
-        const aopt__zip_entry *e = &p->entry[i];
-        if (e->name_n >= p->prefix_n + 5 && memcmp(e->name, p->prefix, p->prefix_n) == 0 && memcmp(e->name + p->prefix_n, "code/", 5) == 0)
-            return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; save the state_dict with torch.save");
-    }
-    if (aopt__zip_find(p, "constants.pkl", 13))
-        return aopt_fail(p->err, AOPT_E_UNSUPPORTED, "%s: a TorchScript archive (it has a constants.pkl); save the state_dict with torch.save", p->ck->label);
     order = aopt__zip_find(p, "byteorder", 9);
     if (order && (order->size != 6 || memcmp(order->data, "little", 6) != 0))
         return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, order, "does not say 'little'");
@@ -2271,7 +2274,8 @@ static aopt_status aopt__safetensors_writable(const char *path, const aopt_tenso
     int64_t bytes;
     if (!t->name || strcmp(t->name, "__metadata__") == 0 || !aopt__name_ok(t->name))
         return aopt_fail(err, AOPT_E_ARG, "%s: a tensor without a name, named __metadata__, or with a control character in its name", path);
-    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS || !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
+    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS ||
+        !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
         return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' has no valid dtype and shape", path, t->name);
     if (t->device != AOPT_HOST) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not in host memory", path, t->name);
     if (!aopt_tensor_contiguous(t)) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not contiguous", path, t->name);

@@ -76,6 +76,27 @@ static void test_zoo(void)
     CHECK(files >= 25 && tensors >= 350, "the zoo has only %d files and %d tensors", files, tensors);
 }
 
+/* Whole models: every tensor converts, and each is found by its name. */
+static void test_models(void)
+{
+    static const char *const file[] = { "assets/tiny/tiny_vae.pth", "tests/fixtures/nano.pth", "tests/fixtures/odd.pth" };
+    size_t i;
+    for (i = 0; i < sizeof file / sizeof file[0]; i++) {
+        aopt_checkpoint *ck = NULL;
+        aopt_error err;
+        int64_t k;
+        CHECK(aopt_checkpoint_open(file[i], NULL, &ck, &err) == AOPT_OK && aopt_checkpoint_count(ck) == 196, "%s", ck ? file[i] : err.message);
+        for (k = 0; ck && k < aopt_checkpoint_count(ck); k++) {
+            const aopt_tensor *t = aopt_checkpoint_at(ck, k);
+            const int64_t n = aopt_tensor_numel(t);
+            float *x = (float *)malloc((size_t)n * sizeof *x);
+            CHECK(aopt_tensor_to_f32(t, x, n, &err) == AOPT_OK && aopt_checkpoint_find(ck, t->name) == t, "%s: %s", file[i], t->name);
+            free(x);
+        }
+        aopt_checkpoint_close(ck);
+    }
+}
+
 static int count_calls(void *user, const char *what, int64_t done, int64_t total)
 {
     int *calls = (int *)user;
@@ -283,6 +304,13 @@ static void test_bombs(void)
     z = pth_make(p.b, 1000004);
     refused("nested", z.out.b, z.out.n, AOPT_E_FORMAT, "deeper than 32 levels");
     free(z.out.b);
+    p.n = 0;                                                        /* a name of 600 bytes */
+    put(&p, P_START "}X\x58\2\0\0", 8);
+    for (i = 0; i < 600; i++) put(&p, "k", 1);
+    put(&p, P_T4 "s.", sizeof(P_T4 "s.") - 1);
+    z = pth_make(p.b, p.n);
+    refused("long name", z.out.b, z.out.n, AOPT_E_FORMAT, "a tensor name of more than 510 bytes, it ends in 'kkk");
+    free(z.out.b);
     free(p.b);
 }
 
@@ -343,6 +371,29 @@ static void test_zip_refused(void)
     }
 }
 
+/* The zoo's zip64.pth: its last 98 bytes are the zip64 end record (56), its locator (20) and the end record (22). */
+static void test_zip64_refused(void)
+{
+    static const struct { const char *what; int at; uint32_t value; const char *fragment; } c[] = {
+        { "locator", -34, 1, "the zip64 end record is not at 1, where its locator says" }, { "locator far", -30, 0x7FFFFFFF, "the zip64 end record is not at" },
+        { "record signature", -98, 0, "the zip64 end record is not at" }, { "entries on this disk", -74, 1, "end record disagree" },
+        { "small start", -6, 1, "end record disagree" }, { "start", -50, 1, "does not end at" }, { "start far", -46, 0x80000000u, "does not end at" } };
+    unsigned char b[8192], *p;
+    FILE *f = fopen(ZOO "zip64.pth", "rb");
+    const size_t n = f ? fread(b, 1, sizeof b, f) : 0;
+    size_t i;
+    if (f) fclose(f);
+    if (n < 98) { CHECK(0, "no zip64.pth"); return; }
+    for (i = 0; i < sizeof c / sizeof c[0]; i++) {
+        unsigned char keep[4];
+        p = b + n + c[i].at;
+        memcpy(keep, p, 4);
+        set32(p, c[i].value);
+        refused(c[i].what, b, n, AOPT_E_FORMAT, c[i].fragment);
+        memcpy(p, keep, 4);
+    }
+}
+
 static void refused_entries(const char *what, const char *const *names, int n, aopt_status status, const char *fragment)
 {
     zip z;
@@ -361,13 +412,19 @@ static void test_layout_refused(void)
     static const char *const constants[] = { "a/constants.pkl", "a/data.pkl" };
     static const unsigned char legacy[] = { 0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.' };
     char tar[512];
+    zip z;
     refused_entries("no data.pkl", none, 2, AOPT_E_FORMAT, "a zip of 2 entries, none of them */data.pkl");
     refused_entries("data.pkl at the top", bare, 1, AOPT_E_FORMAT, "none of them */data.pkl");
     refused_entries("two data.pkl", two, 2, AOPT_E_FORMAT, "zip entry 'b/data.pkl' is a second data.pkl");
     refused_entries("an entry twice", twice, 3, AOPT_E_FORMAT, "zip entry 'a/data/0' is there twice");
     refused_entries("TorchScript", script, 2, AOPT_E_UNSUPPORTED, "zip entry 'a/code/x.py' makes this a TorchScript archive");
-    refused_entries("TorchScript, constants", constants, 2, AOPT_E_UNSUPPORTED, "a TorchScript archive");
+    refused_entries("TorchScript, constants", constants, 2, AOPT_E_UNSUPPORTED, "zip entry 'a/constants.pkl' makes this a TorchScript archive");
     refused_entries("empty zip", none, 0, AOPT_E_FORMAT, "a zip of 0 entries");
+    z = pth_make(P_START P_T4 ".", sizeof(P_START P_T4 ".") - 1);     /* real ones compress their code: it is named all the same */
+    memcpy(z.out.b + z.central[2] + 46, "a/code/0", 8);
+    set16(z.out.b + z.central[2] + 10, 8);
+    refused("TorchScript, deflated", z.out.b, z.out.n, AOPT_E_UNSUPPORTED, "makes this a TorchScript archive");
+    free(z.out.b);
     refused("legacy", legacy, sizeof legacy, AOPT_E_UNSUPPORTED, "before 1.6");
     refused("pickle", "\x80\4N.", 4, AOPT_E_UNSUPPORTED, "a bare pickle");
     memset(tar, 0, sizeof tar);
@@ -541,6 +598,9 @@ static void test_writer(void)
     t[1].stride[0] = 1;
     CHECK(aopt_safetensors_write(path, t, 2, NULL, 0, &err) == AOPT_E_ARG && strstr(err.message, "not contiguous"), "%s", err.message);
     t[1].stride[0] = 3;
+    t[1].ndim = 9;
+    CHECK(aopt_safetensors_write(path, t, 2, NULL, 0, &err) == AOPT_E_ARG && strstr(err.message, "no valid dtype and shape"), "%s", err.message);
+    t[1].ndim = 2;
     t[1].device = 0;
     CHECK(aopt_safetensors_write(path, t, 2, NULL, 0, &err) == AOPT_E_ARG && strstr(err.message, "host"), "%s", err.message);
     t[1].device = AOPT_HOST;
@@ -564,11 +624,13 @@ static void test_writer(void)
 int main(void)
 {
     RUN(test_zoo);
+    RUN(test_models);
     RUN(test_options);
     RUN(test_pickle_refused);
     RUN(test_tensor_refused);
     RUN(test_bombs);
     RUN(test_zip_refused);
+    RUN(test_zip64_refused);
     RUN(test_layout_refused);
     RUN(test_sweep);
     RUN(test_safetensors_refused);
