@@ -5,7 +5,7 @@ set -u
 root=$PWD
 work=$(mktemp -d "${TMPDIR:-/tmp}/autoopt-record.XXXXXX")
 trap 'cd /; umount "$work/full" 2>/dev/null; rm -rf "$work"' EXIT
-export HOME=$work/home XDG_CONFIG_HOME=$work/home
+export HOME=$work/home XDG_CONFIG_HOME=$work/home GOMP_SPINCOUNT=1   # set: the harness need not start itself again
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_CONFIG_COUNT
 mkdir -p "$HOME"
 passed=0 failed=0 skipped=0 name= bad=0
