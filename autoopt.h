@@ -725,6 +725,12 @@ extern "C" {
 #define AOPT__DEF
 #endif
 
+#ifdef __CUDACC__
+#define AOPT__BOTH __host__ __device__          /* one text for a kernel and its CPU mate */
+#else
+#define AOPT__BOTH
+#endif
+
 AOPT__DEF double aopt_seconds(void)
 {
     struct timespec t;
@@ -5185,7 +5191,7 @@ static aopt_status aopt__json_string(aopt__json_parser *p, const char **text, si
     p->at++;
     for (end = p->at; end < p->n && p->text[end] != '"'; end++)
         if (p->text[end] == '\\') end++;
-    out = (char *)aopt__arena_alloc(p->arena, (int64_t)(end - p->at) + 1, 1);       /* no escape is longer than what it stands for */
+    out = (char *)aopt__arena_alloc(p->arena, (int64_t)(end - p->at) + 1, 1);       /* an escape is never shorter than what it stands for */
     if (!out) return aopt_fail(p->err, AOPT_E_MEMORY, "JSON: out of memory");
     while (p->at < p->n && p->text[p->at] != '"') {
         const int k = aopt__utf8_length(p->text + p->at, p->n - p->at);
@@ -5473,7 +5479,7 @@ AOPT__DEF void aopt_sha256_end(aopt_sha256 *s, char hex[65])
 }
 
 /* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection in which every input bit moves every output bit. */
-static uint64_t aopt__mix64(uint64_t x)
+AOPT__BOTH static uint64_t aopt__mix64(uint64_t x)
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
@@ -5509,20 +5515,8 @@ AOPT__DEF float aopt_random_normal(uint64_t seed, uint64_t index)
 #endif
 
 /* ==== [I12] CUDA host =================================================================================== */
-#ifdef __CUDACC__
-#define AOPT__BOTH __host__ __device__          /* one text for a kernel and its CPU mate */
-#else
-#define AOPT__BOTH
-#endif
-
 /* splitmix64 of a place: adjacent seeds and indices give unrelated words. */
-AOPT__BOTH static uint64_t aopt__mix(uint64_t seed, uint64_t index)
-{
-    uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+AOPT__BOTH static uint64_t aopt__mix(uint64_t seed, uint64_t index) { return aopt__mix64(seed + (index + 1) * 0x9e3779b97f4a7c15u); }
 
 #ifdef __cplusplus
 extern "C" {
@@ -5980,7 +5974,7 @@ static aopt_status aopt__gpu_upload(aopt_cuda_vae *v, aopt__cuda_param *p, float
     if (p->source->dtype == AOPT_F32 && aopt_tensor_contiguous(p->source) && aopt_tensor_numel(p->source) == n) from = (const float *)p->source->data;
     else st = aopt_tensor_to_f32(p->source, host, n, err);
     if (st) return st;
-    for (i = 0; i < n && isfinite(from[i]); i++) { }
+    i = aopt__first_nonfinite(from, n);
     if (i < n) return aopt_fail(err, AOPT_E_VALUE, "%s: element %lld is not finite", p->source->name ? p->source->name : "weight", (long long)i);
     AOPT__CUDA(cudaMemcpyAsync(to, from, (size_t)n * sizeof(float), cudaMemcpyHostToDevice, v->options.stream));
     if (p->taps) st = aopt_cuda_pack_conv(to, p->co, p->ci, p->taps, p->data, v->options.stream, err);
@@ -6040,7 +6034,7 @@ static aopt_status aopt__cuda_vae_open(const aopt_vae *vae, int encoder, int64_t
     if (out) *out = NULL;
     st = aopt__gpu_plan(vae, encoder, h, w, options, out ? &v : NULL, &bytes, err);
     if (st) return st;
-    AOPT__CUDA(cudaGetDevice(&device));
+    cudaGetDevice(&device);             /* where that fails, cudaSetDevice will, and says so */
     st = aopt__gpu_open(v, bytes, vae, err);
     if (st) aopt_cuda_vae_close(v);
     else *out = v;
