@@ -4759,7 +4759,7 @@ static int aopt__is_picture(const char *name)
 static aopt_status aopt__clip_grow(aopt_clip *clip, int64_t *capacity, const char *label, aopt_error *err)
 {
     const int64_t frame = 3 * clip->H * clip->W;
-    int64_t bytes, want = *capacity + *capacity / 2 + 8;
+    int64_t bytes, want = *capacity + *capacity / 2 + 1;
     float *p = NULL;
     if (clip->F < *capacity) return AOPT_OK;
     if (aopt__mul(frame * (int64_t)sizeof(float), want, &bytes) && (uint64_t)bytes <= SIZE_MAX / 2) p = (float *)AOPT_REALLOC(clip->video, (size_t)bytes);
@@ -4976,8 +4976,8 @@ static aopt_status aopt__pattern_split(aopt_frame_writer *w, aopt_error *err)
     char *percent = strchr(w->path, '%'), *p = percent + 1;
     if (*p == '0') { w->zeros = 1; p++; }
     if (*p >= '1' && *p <= '9') w->digits = *p++ - '0';
-    if (*p != 'd' || (w->zeros && !w->digits) || (w->digits && !w->zeros) || strchr(p, '%'))
-        return aopt_fail(err, AOPT_E_ARG, "%s: expected exactly one %%d or %%0Nd, as in frames/f%%04d.png", w->path);
+    if (*p != 'd' || (w->zeros && !w->digits) || (w->digits && !w->zeros) || strchr(p, '%') || strchr(p, '/'))
+        return aopt_fail(err, AOPT_E_ARG, "%s: expected exactly one %%d or %%0Nd, in the file's name, as in frames/f%%04d.png", w->path);
     if (!aopt__ends_with(p, ".png")) return aopt_fail(err, AOPT_E_ARG, "%s: pictures are written as .png", w->path);
     *percent = 0;
     w->tail = p + 1;
@@ -4988,7 +4988,7 @@ static aopt_status aopt__pattern_split(aopt_frame_writer *w, aopt_error *err)
 static aopt_status aopt__make_folders(char *path, aopt_error *err)
 {
     char *slash;
-    for (slash = path; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+    for (slash = path; *slash && (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
         *slash = 0;
         if (mkdir(path, 0777) != 0 && errno != EEXIST) {
             const aopt_status st = aopt_fail(err, AOPT_E_IO, "%s: cannot be made: %s", path, strerror(errno));
@@ -5090,8 +5090,9 @@ AOPT__DEF aopt_status aopt_frame_writer_close(aopt_frame_writer *w, int keep, ao
     aopt_status st = AOPT_OK;
     if (!w) return AOPT_OK;
     if (w->file) {
-        const int bad = fflush(w->file) != 0, why = errno;
+        const int lost = keep && ferror(w->file), bad = fflush(w->file) != 0, why = errno;
         if (bad) st = aopt_fail(err, why == EPIPE ? AOPT_E_CANCELLED : AOPT_E_IO, "%s: %s", w->path, strerror(why));
+        else if (lost) st = aopt_fail(err, AOPT_E_IO, "%s: a frame could not be written", w->path);
         if (!w->is_stdout && fclose(w->file) != 0 && !st) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
         if (*w->temporary) {
             if (keep && !st && rename(w->temporary, w->path) != 0) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
