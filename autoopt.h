@@ -4429,12 +4429,13 @@ AOPT__DEF double aopt_mad(const double *v, int64_t n)
 
 AOPT__DEF int aopt_ci_rank(int n, double alpha)
 {
-    double choose = 1, p = 0;
-    int k;
+    double choose = 1, p = 0;               /* n over k is choose * 2^exponent */
+    int k, exponent = 0, e;
     for (k = 0; k < n / 2; k++) {
-        p += ldexp(choose, -n);
+        p += ldexp(choose, exponent - n);
         if (p > alpha / 2) break;
-        choose = choose * (n - k) / (k + 1);
+        choose = frexp(choose * (n - k) / (k + 1), &e);
+        exponent += e;
     }
     return k;
 }
@@ -4470,36 +4471,38 @@ static double aopt__lag1(const aopt_tensor *t, const float *x, int axis)
 
 AOPT__DEF aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uint64_t seed, float *out, aopt_error *err)
 {
-    const int64_t n = aopt_tensor_numel(fixed), c_n = channel < 0 ? 1 : fixed->shape[channel];
-    const int64_t c_step = channel < 0 ? n : fixed->stride[channel], per = c_n > 0 ? n / c_n : 0;
-    const float *x = (const float *)fixed->data;
-    double *mean, *dev;
-    int64_t i;
+    double rho[AOPT_MAX_DIMS], keep, *mean, *dev;
+    int64_t n, c_n, c_step, i;
+    const float *x;
+    aopt_tensor t;
     int axis;
-    if (fixed->dtype != AOPT_F32 || !aopt_tensor_contiguous(fixed) || n < 1 || channel >= fixed->ndim)
-        return aopt_fail(err, AOPT_E_ARG, "random_like: needs a contiguous f32 tensor");
+    if (!fixed || !fixed->data || !out || fixed->device != AOPT_HOST || fixed->dtype != AOPT_F32 || fixed->ndim < 0 || fixed->ndim > AOPT_MAX_DIMS ||
+        aopt_tensor_numel(fixed) < 1 || !aopt_tensor_contiguous(fixed) || channel < -1 || channel >= fixed->ndim)
+        return aopt_fail(err, AOPT_E_ARG, "random_like: needs a contiguous f32 tensor in host memory, and -1 or one of its dimensions");
+    t = aopt_tensor_make(fixed->name, AOPT_F32, fixed->ndim, fixed->shape, fixed->data, AOPT_HOST);     /* the stride of a dimension of 1 may be anything */
+    x = (const float *)t.data;
+    n = aopt_tensor_numel(&t);
+    c_n = channel < 0 ? 1 : t.shape[channel];
+    c_step = channel < 0 ? n : t.stride[channel];
     mean = (double *)aopt__alloc(2 * c_n, (int64_t)sizeof *mean);
     if (!mean) return aopt_fail(err, AOPT_E_MEMORY, "random_like: out of memory");
     dev = mean + c_n;
     for (i = 0; i < 2 * c_n; i++) mean[i] = 0;
     for (i = 0; i < n; i++) mean[i / c_step % c_n] += x[i];
-    for (i = 0; i < c_n; i++) mean[i] /= (double)per;
+    for (i = 0; i < c_n; i++) mean[i] /= (double)(n / c_n);
     for (i = 0; i < n; i++) {
         out[i] = (float)(x[i] - mean[i / c_step % c_n]);
         dev[i / c_step % c_n] += (double)out[i] * out[i];
     }
-    for (i = 0; i < c_n; i++) dev[i] = sqrt(dev[i] / (double)per);
-    {
-        double rho[AOPT_MAX_DIMS], keep;
-        for (axis = 0; axis < fixed->ndim; axis++) rho[axis] = axis == channel ? 0 : aopt__lag1(fixed, out, axis);
-        for (i = 0; i < n; i++) out[i] = aopt_random_normal(seed, (uint64_t)i);
-        for (axis = 0; axis < fixed->ndim; axis++) {
-            if (rho[axis] <= 0) continue;
-            keep = sqrt(1 - rho[axis] * rho[axis]);             /* first-order autoregression: deviation stays 1 */
-            for (i = 0; i < n; i++)
-                if (i / fixed->stride[axis] % fixed->shape[axis] > 0)
-                    out[i] = (float)(rho[axis] * out[i - fixed->stride[axis]] + keep * out[i]);
-        }
+    for (i = 0; i < c_n; i++) dev[i] = sqrt(dev[i] / (double)(n / c_n));
+    for (axis = 0; axis < t.ndim; axis++) rho[axis] = axis == channel ? 0 : aopt__lag1(&t, out, axis);
+    for (i = 0; i < n; i++) out[i] = aopt_random_normal(seed, (uint64_t)i);
+    for (axis = 0; axis < t.ndim; axis++) {
+        if (rho[axis] <= 0) continue;
+        keep = sqrt(1 - rho[axis] * rho[axis]);             /* first-order autoregression: deviation stays 1 */
+        for (i = 0; i < n; i++)
+            if (i / t.stride[axis] % t.shape[axis] > 0)
+                out[i] = (float)(rho[axis] * out[i - t.stride[axis]] + keep * out[i]);
     }
     for (i = 0; i < n; i++) out[i] = (float)(mean[i / c_step % c_n] + dev[i / c_step % c_n] * out[i]);
     AOPT_FREE(mean);
