@@ -2039,7 +2039,7 @@ static aopt_status aopt__safetensors_entry(aopt_checkpoint *ck, const aopt_json_
         !offsets || offsets->type != AOPT_JSON_ARRAY || offsets->child_n != 2 || !offsets->child->is_integer || !offsets->child->next->is_integer)
         return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s' is not {dtype, shape, data_offsets: [begin, end]}", ck->label, name);
     for (type = 0; type < (int)AOPT_DTYPE_COUNT && strcmp(dtype->string, aopt_dtype_name(type)) != 0; type++) { }
-    if (type == (int)AOPT_DTYPE_COUNT)
+    if (type == (int)AOPT_DTYPE_COUNT || strlen(dtype->string) != dtype->string_bytes)
         return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: tensor '%s' has dtype '%s', which is not supported", ck->label, name,
                          aopt__quote(dtype->string, dtype->string_bytes, text));
     if (shape->child_n > AOPT_MAX_DIMS)
@@ -2147,8 +2147,8 @@ AOPT__DEF aopt_status aopt_checkpoint_open_memory(const void *bytes, size_t n, c
     aopt_checkpoint_options defaults;
     aopt_checkpoint *ck;
     aopt_status st;
+    if (out) *out = NULL;
     if (!out || (n > 0 && !bytes)) return aopt_fail(err, AOPT_E_ARG, "aopt_checkpoint_open: NULL argument");
-    *out = NULL;
     memset(&defaults, 0, sizeof defaults);
     if (!label) label = "(memory)";
     ck = (aopt_checkpoint *)aopt__alloc(1, (int64_t)sizeof *ck);
@@ -2186,6 +2186,10 @@ static aopt_status aopt__map(const char *path, void **bytes, size_t *n, aopt_err
         return aopt_fail(err, AOPT_E_IO, "%s: not a regular file", path);
     }
     *n = (size_t)s.st_size;
+    if ((uint64_t)s.st_size > SIZE_MAX / 2) {
+        close(fd);
+        return aopt_fail(err, AOPT_E_IO, "%s: %lld bytes are too many to map", path, (long long)s.st_size);
+    }
     if (*n > 0) *bytes = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
     failed = *bytes == MAP_FAILED;
     if (failed) aopt_fail(err, AOPT_E_IO, "%s: cannot map %llu bytes: %s", path, (unsigned long long)*n, strerror(errno));
@@ -2198,8 +2202,8 @@ AOPT__DEF aopt_status aopt_checkpoint_open(const char *path, const aopt_checkpoi
     void *bytes;
     size_t n;
     aopt_status st;
+    if (out) *out = NULL;
     if (!out || !path) return aopt_fail(err, AOPT_E_ARG, "aopt_checkpoint_open: NULL argument");
-    *out = NULL;
     if ((st = aopt__map(path, &bytes, &n, err)) != AOPT_OK) return st;
     st = aopt_checkpoint_open_memory(bytes, n, path, options, out, err);
     if (st == AOPT_OK) (*out)->mapped = 1;
@@ -2348,9 +2352,12 @@ static int aopt__write_all(int fd, const void *bytes, int64_t n)
 static aopt_status aopt__safetensors_save(const char *path, const aopt__text *h, const aopt_tensor *const *order, int64_t n, aopt_error *err)
 {
     const size_t room = strlen(path) + 64;
-    char *temporary = (char *)aopt__alloc((int64_t)room, 1);
+    char *temporary;
+    struct stat there;
     int fd = -1, k, failed = 0;
     int64_t i;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) return aopt_fail(err, AOPT_E_IO, "%s: not a regular file, so it is not replaced", path);
+    temporary = (char *)aopt__alloc((int64_t)room, 1);
     if (!temporary) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
     for (k = 0; k < 100 && fd < 0; k++) {
         snprintf(temporary, room, "%s.%ld-%d.autoopt-tmp", path, (long)getpid(), k);
