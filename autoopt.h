@@ -2972,23 +2972,25 @@ static void aopt__attention_run(const aopt__attention *a, const float *qkv, floa
 /* A public convolution: output channels co_first to co_first + co packed, and a ring for its input.  Freed with aopt__op_free. */
 typedef struct aopt__op { aopt__conv conv; aopt__ring ring; float *memory; } aopt__op;
 
-static aopt_status aopt__op_open(aopt__op *op, const aopt_ref_conv *conv, int64_t co_first, int64_t co, int stride, int64_t H, int64_t W,
+static aopt_status aopt__op_open(aopt__op *op, const aopt_ref_conv *conv, int64_t co_first, int64_t co, int stride, int64_t T, int64_t H, int64_t W,
                                  aopt_error *err)
 {
     const int64_t taps = (int64_t)conv->kt * conv->kh * conv->kw;
-    int64_t ring_floats, weight_floats, i;
+    int64_t ring_floats, positions, weight_floats, i;
     memset(op, 0, sizeof *op);
     if ((conv->kt != 1 && conv->kt != 3) || (conv->kh != 1 && conv->kh != 3) || conv->kw != conv->kh)
         return aopt_fail(err, AOPT_E_ARG, "convolution: kernel %dx%dx%d is not 1 or 3 in time and 1x1 or 3x3 in space", conv->kt, conv->kh, conv->kw);
-    if (conv->ci < 1 || co < 1 || H < 1 || W < 1 || H % stride || W % stride)
-        return aopt_fail(err, AOPT_E_ARG, "convolution: bad size, %lld -> %lld channels, %lldx%lld, stride %d",
-                         (long long)conv->ci, (long long)co, (long long)H, (long long)W, stride);
+    if (conv->ci < 1 || co < 1 || T < 1 || H < 1 || W < 1 || H % stride || W % stride)
+        return aopt_fail(err, AOPT_E_ARG, "convolution: bad size, %lld -> %lld channels, %lld frames of %lldx%lld, stride %d",
+                         (long long)conv->ci, (long long)co, (long long)T, (long long)H, (long long)W, stride);
     op->conv.ci = conv->ci; op->conv.co = co;
     op->conv.kt = conv->kt; op->conv.k = conv->kh; op->conv.stride = stride;
     op->ring.H = H; op->ring.W = W; op->ring.C = conv->ci;
     op->ring.border = conv->kh / 2; op->ring.slots = conv->kt;
-    if (!aopt__mul(H + 2, W + 2, &ring_floats) || !aopt__mul(ring_floats, 3 * conv->ci, &ring_floats) || ring_floats > INT64_MAX / 16)
-        return aopt_fail(err, AOPT_E_ARG, "convolution: a frame of %lldx%lldx%lld is too large", (long long)H, (long long)W, (long long)conv->ci);
+    if (H > INT64_MAX - 2 || W > INT64_MAX - 2 || !aopt__mul(H + 2, W + 2, &positions) || !aopt__mul(positions, conv->ci, &ring_floats) ||
+        ring_floats > INT64_MAX / 64 || !aopt__mul(co, conv->ci, &weight_floats) || weight_floats > INT64_MAX / 4096)
+        return aopt_fail(err, AOPT_E_ARG, "convolution: a frame of %lldx%lldx%lld to %lld channels is too large", (long long)H, (long long)W,
+                         (long long)conv->ci, (long long)co);
     ring_floats = op->ring.slots * aopt__ring_frame(&op->ring);
     weight_floats = aopt__conv_floats(&op->conv);
     op->memory = (float *)aopt__alloc(ring_floats + weight_floats + aopt__blocks(co) * AOPT__TILE_C, sizeof(float));
@@ -3027,7 +3029,7 @@ AOPT__DEF aopt_status aopt_ref_conv3d(const aopt_ref_conv *conv, const float *x,
 {
     aopt__op op;
     int64_t t;
-    const aopt_status st = aopt__op_open(&op, conv, 0, conv->co, 1, H, W, err);
+    const aopt_status st = aopt__op_open(&op, conv, 0, conv->co, 1, T, H, W, err);
     if (st != AOPT_OK) return st;
     threads = aopt__threads(threads);
     aopt__op_history(&op, history, threads);
@@ -3047,7 +3049,7 @@ AOPT__DEF aopt_status aopt_ref_conv2d_down(const aopt_ref_conv *conv, const floa
     int64_t t;
     aopt_status st;
     if (conv->kt != 1 || conv->kh != 3) return aopt_fail(err, AOPT_E_ARG, "conv2d_down: kernel %dx%dx%d is not 1x3x3", conv->kt, conv->kh, conv->kw);
-    st = aopt__op_open(&op, conv, 0, conv->co, 2, H, W, err);
+    st = aopt__op_open(&op, conv, 0, conv->co, 2, T, H, W, err);
     if (st != AOPT_OK) return st;
     threads = aopt__threads(threads);
     for (t = 0; t < T; t++) {
@@ -3070,7 +3072,7 @@ AOPT__DEF aopt_status aopt_ref_time_conv_up(const aopt_ref_conv *conv, const flo
                          conv->kt, conv->kh, conv->kw, (long long)conv->ci, (long long)conv->co);
     threads = aopt__threads(threads);
     for (half = 0; half < 2; half++) {
-        const aopt_status st = aopt__op_open(&op, conv, half * conv->ci, conv->ci, 1, H, W, err);
+        const aopt_status st = aopt__op_open(&op, conv, half * conv->ci, conv->ci, 1, T, H, W, err);
         if (st != AOPT_OK) return st;
         aopt__op_history(&op, history, threads);
         for (t = 0; t < T; t++) {
@@ -3093,7 +3095,7 @@ AOPT__DEF aopt_status aopt_ref_time_conv_down(const aopt_ref_conv *conv, const f
     if (conv->kt != 3 || conv->kh != 1 || T % 2)
         return aopt_fail(err, AOPT_E_ARG, "time_conv_down: kernel %dx%dx%d is not 3x1x1, or %lld frames are not even",
                          conv->kt, conv->kh, conv->kw, (long long)T);
-    st = aopt__op_open(&op, conv, 0, conv->co, 1, H, W, err);
+    st = aopt__op_open(&op, conv, 0, conv->co, 1, T, H, W, err);
     if (st != AOPT_OK) return st;
     threads = aopt__threads(threads);
     aopt__frame_copy(last, &op.ring, threads);
