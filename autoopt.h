@@ -798,6 +798,18 @@ AOPT__MAYBE_UNUSED static void *aopt__alloc(int64_t n, int64_t size)
     return AOPT_MALLOC((size_t)(bytes > 0 ? bytes : 1));
 }
 
+/* Index of the first NaN or infinity in x[n], n if there is none.  By its bits: -ffast-math may take isfinite for true. */
+static int64_t aopt__first_nonfinite(const float *x, int64_t n)
+{
+    uint32_t bits;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        if ((bits & 0x7F800000u) == 0x7F800000u) break;
+    }
+    return i;
+}
+
 AOPT__DEF aopt_tensor aopt_tensor_make(const char *name, aopt_dtype dtype, int ndim, const int64_t *shape, void *data, int device)
 {
     aopt_tensor t;
@@ -812,7 +824,7 @@ AOPT__DEF aopt_tensor aopt_tensor_make(const char *name, aopt_dtype dtype, int n
     for (i = ndim - 1; i >= 0; i--) {
         t.shape[i] = shape[i];
         t.stride[i] = step;
-        step *= shape[i] > 0 ? shape[i] : 1;
+        if (!aopt__mul(step, shape[i] > 0 ? shape[i] : 1, &step)) step = INT64_MAX;     /* numel is -1 then, and no such tensor exists */
     }
     return t;
 }
@@ -832,7 +844,7 @@ AOPT__DEF int aopt_tensor_contiguous(const aopt_tensor *t)
     int i;
     for (i = t->ndim - 1; i >= 0; i--) {
         if (t->shape[i] > 1 && t->stride[i] != step) return 0;
-        step *= t->shape[i];
+        if (!aopt__mul(step, t->shape[i], &step)) return 0;
     }
     return 1;
 }
@@ -3215,13 +3227,6 @@ typedef struct aopt__binder {
     aopt_error *err;
 } aopt__binder;
 
-static int64_t aopt__bind_index(const aopt_checkpoint *ck, const aopt_tensor *t)
-{
-    int64_t i;
-    for (i = 0; i < aopt_checkpoint_count(ck); i++) if (aopt_checkpoint_at(ck, i) == t) return i;
-    return -1;
-}
-
 /* The tensor called prefix + module + part + leaf. */
 static const aopt_tensor *aopt__bind(aopt__binder *b, const char *module, const char *part, const char *leaf, int ndim, const int64_t *shape)
 {
@@ -3244,7 +3249,7 @@ static const aopt_tensor *aopt__bind(aopt__binder *b, const char *module, const 
         b->status = aopt_fail(b->err, AOPT_E_SHAPE, "%s: tensor %s: expected%s, found %s", aopt_checkpoint_path(b->ck), full, strchr(want, ' '), found);
     else if (t->dtype != AOPT_F32 && t->dtype != AOPT_F16 && t->dtype != AOPT_BF16 && t->dtype != AOPT_F64)
         b->status = aopt_fail(b->err, AOPT_E_UNSUPPORTED, "%s: tensor %s: expected a floating-point type, found %s", aopt_checkpoint_path(b->ck), full, found);
-    else b->used[aopt__bind_index(b->ck, t)] = 1;
+    else b->used[t - b->ck->tensor] = 1;
     return b->status == AOPT_OK ? t : NULL;
 }
 
@@ -3657,14 +3662,6 @@ static int64_t aopt__memory_free(void)
 
 /* ---- weights into tile order ---- */
 
-/* NaN and infinities alike: x - x is 0 for everything else. */
-static int aopt__finite(const float *x, int64_t n)
-{
-    int64_t i;
-    for (i = 0; i < n; i++) if (!(x[i] - x[i] == 0.0f)) return 0;
-    return 1;
-}
-
 /* Slice i of the first dimension, converted to f32 and checked. */
 static void aopt__pack_slice(aopt__net *n, const aopt_tensor *t, int64_t i, float *out, int64_t count)
 {
@@ -3673,7 +3670,7 @@ static void aopt__pack_slice(aopt__net *n, const aopt_tensor *t, int64_t i, floa
     slice.data = (char *)t->data + i * t->stride[0] * aopt_dtype_bytes((int)t->dtype);
     slice.shape[0] = 1;
     n->status = aopt_tensor_to_f32(&slice, out, count, n->err);
-    if (n->status == AOPT_OK && !aopt__finite(out, count))
+    if (n->status == AOPT_OK && aopt__first_nonfinite(out, count) < count)
         n->status = aopt_fail(n->err, AOPT_E_VALUE, "%s: tensor %s holds NaN or infinity, expected finite weights", aopt_checkpoint_path(n->vae->checkpoint), t->name);
 }
 
@@ -3698,9 +3695,9 @@ static void aopt__pack(aopt__net *n)
     for (i = 0; i < n->norm_n; i++)
         for (c = 0; c < n->norm[i]->from->c; c++) aopt__pack_slice(n, n->norm[i]->from->gamma, c, n->norm[i]->gamma + c, 1);
     for (i = 0; i < n->layer_n && n->status == AOPT_OK; i++) {
-        if (n->options.progress && n->options.progress(n->options.progress_user, "weights", i, n->layer_n))
-            n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled");
         aopt__pack_layer(n, n->layer[i]);
+        if (n->status == AOPT_OK && n->options.progress && n->options.progress(n->options.progress_user, "weights", i + 1, n->layer_n))
+            n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled");
     }
 }
 
@@ -3789,7 +3786,7 @@ static void aopt__net_done(aopt__net *n, double start, double flops, double byte
         va_end(args);
         aopt_profile_add(n->options.profile, name, aopt_seconds() - start, flops, bytes);
     }
-    n->flops_done += flops;
+    n->flops_done = n->flops_done + flops < n->flops_total ? n->flops_done + flops : n->flops_total;    /* an encoder's total is of whole chunks */
     if (n->options.progress && flops > 0 &&
         n->options.progress(n->options.progress_user, n->decoder ? "decode" : "encode", (int64_t)(n->flops_done * 1e-6), (int64_t)(n->flops_total * 1e-6)))
         n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled");
@@ -4278,8 +4275,8 @@ static int64_t aopt__count_nonfinite(const float *x, int64_t F, int64_t H, int64
 {
     const int64_t n = 3 * F * H * W;
     int64_t i, count = 0;
-    for (i = 0; i < n; i++)
-        if (!isfinite(x[i]) && count++ == 0) {
+    for (i = aopt__first_nonfinite(x, n); i < n; i += 1 + aopt__first_nonfinite(x + i + 1, n - i - 1))
+        if (count++ == 0) {
             at[0] = i / (F * H * W);
             at[1] = i / (H * W) % F;
             at[2] = i / W % H;
