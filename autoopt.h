@@ -6,12 +6,21 @@
    gcc -O2 -fopenmp app.c -lm                                  CPU; -fopenmp and every other flag are optional
    nvcc -x cu -std=c++17 -DAUTOOPT_CUDA app.c -lcublas         the same file, on an NVIDIA GPU
 
-   DECODE A CLIP   (error handling shortened: every call returns 0 on success and fills err otherwise)
-      aopt_error err;  aopt_checkpoint *ck;  aopt_vae *vae;
-      aopt_checkpoint_open("Wan2.2_VAE.pth", NULL, &ck, &err);
-      aopt_vae_open(ck, NULL, &vae, &err);
-      aopt_vae_decode(vae, latent, T, h, w, NULL, video, &err);      f32 [48][T][h][w] -> f32 [3][4T-3][16h][16w]
-      aopt_vae_close(vae);  aopt_checkpoint_close(ck);
+   DECODE A CLIP   a whole program: every call that can fail returns 0 on success and fills err otherwise
+      #define AUTOOPT_IMPLEMENTATION
+      #include "autoopt.h"
+      enum { T = 5, h = 8, w = 8, F = 4 * T - 3 };          // latent frames, height, width; video frames
+      static float latent[48 * T * h * w];                  // f32 [48][T][h][w], as the diffusion model makes it
+      static float video[3 * F * 16 * h * 16 * w];          // f32 [3][F][16h][16w] in [-1, 1]
+      int main(void)
+      {
+          aopt_checkpoint *ck = NULL; aopt_vae *vae = NULL; aopt_error err;
+          const int failed = aopt_checkpoint_open("Wan2.2_VAE.pth", NULL, &ck, &err) || aopt_vae_open(ck, &vae, &err)
+                          || aopt_vae_decode(vae, latent, T, h, w, NULL, video, &err);
+          if (failed) fprintf(stderr, "%s\n", err.message);
+          aopt_vae_close(vae); aopt_checkpoint_close(ck);
+          return failed;
+      }
 
    DOES NOT   train, sample, run other VAEs (the z = 16 one of Wan 2.1 is refused by name), decompress, or execute
       anything found in a file: a pickle is read as data, and what is not tensor data is refused.
@@ -131,8 +140,8 @@ AOPT_API aopt_status aopt_fail(aopt_error *err, aopt_status status, const char *
 #define AOPT__X(id, text, bytes) id,
 typedef enum aopt_dtype { AOPT_DTYPE_LIST(AOPT__X) AOPT_DTYPE_COUNT } aopt_dtype;
 #undef AOPT__X
-AOPT_API const char *aopt_dtype_name(int dtype);
-AOPT_API int aopt_dtype_bytes(int dtype);
+AOPT_API const char *aopt_dtype_name(int dtype);                    /* "?" if it is none of them */
+AOPT_API int aopt_dtype_bytes(int dtype);                           /* 0 if it is none of them */
 
 enum { AOPT_MAX_DIMS = 8, AOPT_HOST = -1 };
 
@@ -151,9 +160,10 @@ typedef struct aopt_tensor {
 AOPT_API aopt_tensor aopt_tensor_make(const char *name, aopt_dtype dtype, int ndim, const int64_t *shape, void *data, int device);
 AOPT_API int64_t aopt_tensor_numel(const aopt_tensor *t);       /* product of shape; -1 if it does not fit int64 */
 AOPT_API int aopt_tensor_contiguous(const aopt_tensor *t);      /* 1 if strides are those of aopt_tensor_make */
-/* "f32 [48][5][8][12]" into out (always terminated); returns out. */
+/* "F32 [48][5][8][12]" into out (always terminated); returns out. */
 AOPT_API char *aopt_tensor_describe(const aopt_tensor *t, char *out, size_t out_bytes);
-/* Any dtype and stride -> contiguous f32 host memory out[n]; n must equal numel.  Integers convert by value. */
+/* Any dtype and stride -> contiguous f32 host memory out[n]; n must equal numel.  Integers convert by value, bools to 0 and 1.
+   AOPT_E_ARG (NULL, device memory), AOPT_E_SHAPE (another n) */
 AOPT_API aopt_status aopt_tensor_to_f32(const aopt_tensor *t, float *out, int64_t n, aopt_error *err);
 
 /* Called now and then during long work, from the calling thread.  done runs from 0 to total.  Nonzero return = stop:
@@ -177,9 +187,11 @@ typedef struct aopt_checkpoint_options {    /* NULL or all zero = defaults */
    The file is memory-mapped and must not change while open.  Nothing is copied, nothing is executed.  Data is read-only and
    need not be aligned to its dtype: read it with aopt_tensor_to_f32 or memcpy.
    out   owned by the caller: aopt_checkpoint_close.  NULL after an error.
-   AOPT_E_IO           cannot open, read or map
+   AOPT_E_ARG          path or out is NULL
+   AOPT_E_IO           cannot open or map, or not a regular file
    AOPT_E_FORMAT       damaged or hostile (the message says what was found where)
    AOPT_E_UNSUPPORTED  TorchScript, tar, the pre-1.6 layout, compressed or encrypted entries, unknown pickle globals, opcodes or dtypes
+   AOPT_E_CANCELLED    progress said so
    AOPT_E_MEMORY */
 AOPT_API aopt_status aopt_checkpoint_open(const char *path, const aopt_checkpoint_options *options, aopt_checkpoint **out, aopt_error *err);
 /* The same over bytes[n], which are borrowed until close.  label stands for the path in messages. */
@@ -192,7 +204,9 @@ AOPT_API const aopt_tensor *aopt_checkpoint_at(const aopt_checkpoint *ck, int64_
 AOPT_API const aopt_tensor *aopt_checkpoint_find(const aopt_checkpoint *ck, const char *name); /* NULL if absent */
 
 /* Write tensors (contiguous host memory, unique names) as .safetensors: a temporary file in the same folder, fsync, rename.
-   meta: 2*meta_n strings, key then value, for __metadata__; may be NULL.  After an error path is as it was before. */
+   meta: 2*meta_n strings, key then value, for __metadata__; may be NULL.  After an error path is as it was before.
+   AOPT_E_ARG (a tensor that is none of that, a name twice), AOPT_E_IO (also: path is a folder, device or pipe), AOPT_E_MEMORY,
+   AOPT_E_UNSUPPORTED (AOPT_NO_STDIO) */
 AOPT_API aopt_status aopt_safetensors_write(const char *path, const aopt_tensor *tensors, int64_t n,
                                             const char *const *meta, int meta_n, aopt_error *err);
 
@@ -241,14 +255,16 @@ typedef struct aopt_vae_options {               /* NULL or all zero = defaults *
     struct aopt_profile *profile;               /* [A7], or NULL */
 } aopt_vae_options;
 
-/* Bind and check every tensor.  A checkpoint with only a decoder (or only an encoder) is fine: the other half is `present` = 0.
+/* Bind and check every tensor.  out: owned by the caller (aopt_vae_close); ck is borrowed until then.  A checkpoint with only a decoder (or only an encoder) is fine: the other half is `present` = 0.
    AOPT_E_MISSING  a tensor is absent (named)          AOPT_E_SHAPE  a shape does not fit (name, expected, found), or the z = 16 VAE
-   AOPT_E_VALUE    a tensor that belongs to no layer (named), or NaN/Inf among the weights (checked when they are packed for use) */
+   AOPT_E_VALUE    a tensor that belongs to no layer (named)        AOPT_E_UNSUPPORTED  a dtype other than F32 F16 BF16 F64
+   AOPT_E_ARG, AOPT_E_MEMORY.   NaN and infinity among the weights are found when a decoder or encoder is opened. */
 AOPT_API aopt_status aopt_vae_open(const aopt_checkpoint *ck, aopt_vae **out, aopt_error *err);
-AOPT_API void aopt_vae_close(aopt_vae *vae);
+AOPT_API void aopt_vae_close(aopt_vae *vae);                        /* NULL is fine */
 
-AOPT_API int64_t aopt_vae_frames(int64_t T);                        /* video frames of T latent frames: 1 + 4*(T-1) */
+AOPT_API int64_t aopt_vae_frames(int64_t T);                        /* video frames of T latent frames: 1 + 4*(T-1); -1 if T < 1 */
 AOPT_API int64_t aopt_vae_latent_frames(int64_t F);                 /* latent frames of F video frames; -1 unless F = 1 + 4n */
+/* FLOPs are 0, bytes -1, where the checkpoint lacks that half or a size is out of range (h, w: 1 to 1048576). */
 AOPT_API double aopt_vae_decode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w);   /* 2 per multiply-add */
 AOPT_API double aopt_vae_encode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w);
 AOPT_API int64_t aopt_vae_decode_peak_bytes(const aopt_vae *vae, int64_t h, int64_t w);        /* packed weights, caches and work of one chunk */
@@ -257,14 +273,17 @@ AOPT_API int64_t aopt_vae_encode_peak_bytes(const aopt_vae *vae, int64_t h, int6
 /* Whole clip, fp32 reference on the CPU.
    latent  in   f32 [48][T][h][w], contiguous host memory, in the diffusion model's scale (options->raw_latent: not normalised)
    video   out  f32 [3][F][16h][16w], clamped to [-1, 1]; must not overlap latent; unspecified after an error
-   AOPT_E_ARG, AOPT_E_SHAPE (a size < 1 or too large), AOPT_E_MEMORY, AOPT_E_CANCELLED, AOPT_E_VALUE */
+   AOPT_E_SHAPE    a size < 1 or too large       AOPT_E_MISSING  no decoder in the checkpoint     AOPT_E_VALUE  NaN or infinity among the
+   weights (tensor named)     AOPT_E_MEMORY (predicted and available bytes named), AOPT_E_ARG, AOPT_E_CANCELLED */
 AOPT_API aopt_status aopt_vae_decode(const aopt_vae *vae, const float *latent, int64_t T, int64_t h, int64_t w,
                                      const aopt_vae_options *options, float *video, aopt_error *err);
-/* video f32 [3][F][16h][16w] in [-1, 1] -> latent f32 [48][T][h][w]: the mean of the posterior, no sampling. */
+/* video f32 [3][F][H][W] in [-1, 1] -> latent f32 [48][T][H/16][W/16]: the mean of the posterior, no sampling.  F = 1 + 4n, H and W
+   multiples of 16, else AOPT_E_SHAPE; the other errors are those of decode. */
 AOPT_API aopt_status aopt_vae_encode(const aopt_vae *vae, const float *video, int64_t F, int64_t H, int64_t W,
                                      const aopt_vae_options *options, float *latent, aopt_error *err);
 
-/* Chunk by chunk, in the memory of one chunk, bit-equal to the whole clip.  One thread at a time per decoder. */
+/* Chunk by chunk, in the memory of one chunk, bit-equal to the whole clip.  One thread at a time per decoder.  open: *out is the
+   caller's (close; NULL is fine), vae and its checkpoint are borrowed until then; the errors are those of aopt_vae_decode. */
 typedef struct aopt_vae_decoder aopt_vae_decoder;
 /* frame: f32 [3][16h][16w], valid during the call.  Nonzero return = stop (AOPT_E_CANCELLED). */
 typedef int (*aopt_frame_fn)(void *user, const float *frame, int64_t index, int64_t H, int64_t W);
@@ -284,7 +303,7 @@ typedef int (*aopt_latent_fn)(void *user, const float *latent, int64_t index, in
 AOPT_API aopt_status aopt_vae_encoder_open(const aopt_vae *vae, int64_t H, int64_t W, const aopt_vae_options *options,
                                            aopt_vae_encoder **out, aopt_error *err);
 /* The next n video frames, f32 [3][n][H][W] with `channel_stride` elements from one channel to the next; any n >= 1.  Calls latent()
-   when a latent frame is complete: after video frame 0, 4, 8, ...  Allocates nothing. */
+   when a latent frame is complete: after video frame 0, 4, 8, ...  Allocates nothing.  After any error as after reset. */
 AOPT_API aopt_status aopt_vae_encoder_step(aopt_vae_encoder *e, const float *video, int64_t n, int64_t channel_stride,
                                            aopt_latent_fn latent, void *user, aopt_error *err);
 AOPT_API void aopt_vae_encoder_reset(aopt_vae_encoder *e);
@@ -333,7 +352,8 @@ AOPT_API aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uin
 enum { AOPT_PROFILE_MAX = 256 };
 typedef struct aopt_profile_item { char name[64]; int64_t calls; double seconds, flops, bytes; } aopt_profile_item;
 typedef struct aopt_profile { aopt_profile_item item[AOPT_PROFILE_MAX]; int n; } aopt_profile;    /* start from memset 0 */
-/* Add one call of `name`: seconds of wall time, FLOPs done, least bytes moved.  Not thread-safe.  p NULL: nothing. */
+/* Add one call of `name`: seconds of wall time, FLOPs done, least bytes moved.  63 bytes of a name count; new names beyond
+   AOPT_PROFILE_MAX are dropped.  Not thread-safe.  p NULL: nothing. */
 AOPT_API void aopt_profile_add(aopt_profile *p, const char *name, double seconds, double flops, double bytes);
 AOPT_API double aopt_seconds(void);                                /* monotonic clock */
 
@@ -3623,6 +3643,8 @@ static void aopt__plan(aopt__net *n, char *memory)
     n->out = aopt__take(n, n->decoder ? aopt__floats(n, 3, 16 * n->h, 16 * n->w) : aopt__floats(n, AOPT_VAE_Z, P, 1));
 }
 
+static int aopt__latent_size_ok(int64_t h, int64_t w) { return h >= 1 && w >= 1 && h <= AOPT__MAX_WIDTH && w <= AOPT__MAX_WIDTH; }
+
 /* Everything an open network allocates; -1 if it does not fit in 63 bits. */
 static int64_t aopt__net_bytes(const aopt__net *n)
 {
@@ -3741,7 +3763,7 @@ static aopt_status aopt__net_open(const aopt_vae *vae, int decoder, int64_t h, i
     aopt_status st;
     *out = NULL;
     if (!vae) return aopt_fail(err, AOPT_E_ARG, "%s: the VAE is NULL", what);
-    if (h < 1 || w < 1 || h > AOPT__MAX_WIDTH || w > AOPT__MAX_WIDTH)
+    if (!aopt__latent_size_ok(h, w))
         return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld, expected 1 to %d each way", what, (long long)h, (long long)w, (int)AOPT__MAX_WIDTH);
     if (decoder ? !vae->decoder.present : !vae->encoder.present)
         return aopt_fail(err, AOPT_E_MISSING, "%s: the checkpoint has no %s", aopt_checkpoint_path(vae->checkpoint), what);
@@ -3930,20 +3952,20 @@ static double aopt__chunk_flops(const aopt_vae *vae, int decoder, int first, dou
 
 AOPT__DEF double aopt_vae_decode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w)
 {
-    if (!vae->decoder.present || T < 1) return 0;
+    if (!vae->decoder.present || T < 1 || !aopt__latent_size_ok(h, w)) return 0;
     return aopt__chunk_flops(vae, 1, 1, (double)h, (double)w) + (double)(T - 1) * aopt__chunk_flops(vae, 1, 0, (double)h, (double)w);
 }
 
 AOPT__DEF double aopt_vae_encode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w)
 {
-    if (!vae->encoder.present || T < 1) return 0;
+    if (!vae->encoder.present || T < 1 || !aopt__latent_size_ok(h, w)) return 0;
     return aopt__chunk_flops(vae, 0, 1, (double)h, (double)w) + (double)(T - 1) * aopt__chunk_flops(vae, 0, 0, (double)h, (double)w);
 }
 
 static int64_t aopt__peak_bytes(const aopt_vae *vae, int decoder, int64_t h, int64_t w)
 {
     aopt__net n;
-    if ((decoder ? !vae->decoder.present : !vae->encoder.present) || h < 1 || w < 1 || h > AOPT__MAX_WIDTH || w > AOPT__MAX_WIDTH) return -1;
+    if ((decoder ? !vae->decoder.present : !vae->encoder.present) || !aopt__latent_size_ok(h, w)) return -1;
     aopt__net_init(&n, vae, decoder, h, w, NULL);
     return aopt__net_bytes(&n);
 }
