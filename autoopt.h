@@ -233,7 +233,8 @@ typedef struct aopt_vae {
 } aopt_vae;
 
 typedef struct aopt_vae_options {               /* NULL or all zero = defaults */
-    int threads;                                /* 0 = all cores that this process may use; without OpenMP always 1 */
+    int threads;                                /* 0 = all cores that this process may use; without OpenMP always 1.  GNU OpenMP's threads
+                                                   spin while they wait: where other programs want the cores, OMP_WAIT_POLICY=passive */
     int raw_latent;                             /* 1 = latents are not normalised: no mean and std applied */
     int64_t memory_limit;                       /* bytes; refuse (AOPT_E_MEMORY, with the prediction) above; 0 = what the machine has free */
     aopt_progress progress; void *progress_user;
