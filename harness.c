@@ -3542,21 +3542,21 @@ static aopt_status table_parse(const char *data, size_t n, table *out, aopt_erro
     memcpy(out->text, data + h, n - h);
     out->text[n - h] = 0;
     for (p = out->text; *p; p = end + 1) {
+        row *w = &out->rows[out->n];
+        char *f = p;
         end = strchr(p, '\n');
-        if (!end || out->n + 1 > cap) break;
-        *end = 0;
-        for (i = 0; i < COLUMN_N && p; i++) {
-            out->rows[out->n].field[i] = p;
-            p = strchr(p, '\t');
-            if (p) *p++ = 0;
+        if (end) *end = 0;
+        for (i = 0; i < COLUMN_N && f; i++) {
+            w->field[i] = f;
+            f = strchr(f, '\t');
+            if (f) *f++ = 0;
         }
-        if (i != COLUMN_N || p || strtoll(out->rows[out->n].field[C_N], NULL, 10) <= (out->n ? strtoll(out->rows[out->n - 1].field[C_N], NULL, 10) : 0)) break;
+        if (!end || i != COLUMN_N || f || strtoll(w->field[C_N], NULL, 10) <= (out->n ? strtoll(w[-1].field[C_N], NULL, 10) : 0)) {
+            aopt_fail(err, AOPT_E_FORMAT, "results.tsv: line %d is not a row: %d fields and a rising number are expected", out->n + 2, COLUMN_N);
+            table_free(out);
+            return AOPT_E_FORMAT;
+        }
         out->n++;
-    }
-    if (*p || !p) {
-        aopt_fail(err, AOPT_E_FORMAT, "results.tsv: line %d is not a row: %d fields and a rising number are expected", out->n + 2, COLUMN_N);
-        table_free(out);
-        return AOPT_E_FORMAT;
     }
     return AOPT_OK;
 }
@@ -3714,8 +3714,7 @@ static void add_ms(text *t, double ms)
     if (!isfinite(ms)) text_add(t, "-");
     else if (ms >= 10000) text_add(t, "%.2f s", ms / 1000);
     else if (ms >= 1000) text_add(t, "%.3f s", ms / 1000);
-    else if (ms >= 100) text_add(t, "%.1f ms", ms);
-    else text_add(t, "%.3g ms", ms);
+    else text_add(t, ms >= 100 ? "%.1f ms" : "%.4g ms", ms);
 }
 
 /* Text of a row for Markdown (markup = '|') or XML (markup = '<'), at most `limit` bytes of it. */
@@ -4485,7 +4484,7 @@ static void attempt_text(const attempt *a, text *out)
 /* The reverse.  0 = a field is absent or not readable. */
 static int attempt_parse(const char *data, attempt *a)
 {
-    char v[600], key[16], where[80];
+    char v[600], key[24], where[80];
     int i, ok = kv_get(data, "verdict", v, sizeof v);
     attempt_init(a);
     for (i = V_NONE; i <= V_REFUSED && strcmp(verdict_name((verdict_id)i), v) != 0; i++) { }
