@@ -1596,7 +1596,8 @@ static int side_check(judge *j, side *s, uint64_t id)
     return 0;
 }
 
-static int judge_pick_poison(judge *j, side *s)
+/* Poison the output and its guards. */
+static void side_arm(judge *j, side *s)
 {
     size_t i;
     uint64_t v = 0;
@@ -1608,7 +1609,6 @@ static int judge_pick_poison(judge *j, side *s)
     buffer_poison(side_output(s), j->output_bytes / sizeof(float), s->poison);
     memcpy(s->output.map, s->guard, GUARD_BYTES);
     memcpy(s->output.map + s->output.bytes - GUARD_BYTES, s->guard + GUARD_BYTES, GUARD_BYTES);
-    return 0;
 }
 
 /* One call on input x, which is called `id`; seconds by the judge's clock.  The clock starts before the input is visible and
@@ -1620,7 +1620,7 @@ static int side_decode(judge *j, side *s, const float *x, uint64_t id, double *s
     int rc;
     if ((rc = side_resume(j, s)) != 0) return rc;
     s->call++;
-    judge_pick_poison(j, s);
+    side_arm(j, s);
     begin = aopt_seconds();
     memcpy(s->input.map, x, j->input_bytes);
     side_tell(s, OP_DECODE);
@@ -1719,12 +1719,22 @@ static int judge_compare(const judge *j, const float *want, const float *got, in
     return target.compare(&a, &b, prefix, m);
 }
 
-static aopt_status judge_fresh(judge *j, uint64_t seed, float *out, aopt_error *err)
+/* Into j->fresh an input that nobody has seen.  0, or 125. */
+static int judge_fresh(judge *j, uint64_t seed)
 {
     aopt_tensor fixed = j->input, x = j->input;
+    aopt_error err;
     fixed.data = j->fixed;
-    x.data = out;
-    return target.fresh_input(&j->model, &fixed, seed, &x, err);
+    x.data = j->fresh;
+    return target.fresh_input(&j->model, &fixed, seed, &x, &err) ? judge_fail(j, NULL, 125, "fresh input: %s", err.message) : 0;
+}
+
+/* A call on a new fresh input.  0, or the verdict. */
+static int side_fresh(judge *j, side *s, double *seconds)
+{
+    const uint64_t seed = judge_random(j);
+    const int rc = judge_fresh(j, seed);
+    return rc ? rc : side_decode(j, s, j->fresh, seed, seconds);
 }
 
 static int64_t judge_prefix(const judge *j, int64_t most)
@@ -1808,12 +1818,11 @@ static int probe_causal(judge *j, side *s)
     const gate_limit *g = &j->job->goals->causality;
     aopt_metric m[AOPT_MAX_METRICS];
     const aopt_metric *v;
-    aopt_error err;
     int64_t from, i;
     int rc, k;
     if (axis < 0 || j->input.shape[axis] < 2) return 0;
     from = 1 + (int64_t)(judge_random(j) % (uint64_t)(j->input.shape[axis] - 1));
-    if (judge_fresh(j, judge_random(j), j->fresh, &err)) return judge_fail(j, s, 125, "fresh input: %s", err.message);
+    if ((rc = judge_fresh(j, judge_random(j))) != 0) return rc;
     for (i = 0; i < n; i++)
         if (i / j->input.stride[axis] % j->input.shape[axis] < from) j->fresh[i] = j->fixed[i];
     if ((rc = side_decode(j, s, j->fresh, judge_random(j), NULL)) != 0) return rc;
@@ -1826,13 +1835,11 @@ static int probe_causal(judge *j, side *s)
     return 0;
 }
 
+/* Against the truth as long as that costs little; guards, finite values and staleness are always checked. */
 static int probe_fresh(judge *j, side *s)
 {
-    aopt_error err;
-    int rc;
-    if (judge_fresh(j, judge_random(j), j->fresh, &err)) return judge_fail(j, s, 125, "fresh input: %s", err.message);
-    if ((rc = side_decode(j, s, j->fresh, judge_random(j), NULL)) != 0) return rc;
-    return j->oracle_s < 5 ? judge_oracle(j, s, "unseen input, against the fp32 reference") : 0;
+    const int rc = side_fresh(j, s, NULL);
+    return rc ? rc : j->oracle_s < 5 ? judge_oracle(j, s, "unseen input, against the fp32 reference") : 0;
 }
 
 /* All probes in an order that the candidate cannot know.  s is launched and paused.  0, or the verdict. */
@@ -2224,13 +2231,12 @@ static int race_sample(void *user, const char *stage, pair *out)
     race *r = (race *)user;
     judge *j = r->j;
     double sum[2] = { 0, 0 }, steal[2] = { 0, 0 }, pct, t;
-    aopt_error err;
     uint64_t seed = 0;
     int i, h, rc;
     steal_pct(steal);
     for (i = 0; i < r->decodes; i++) {
         seed = judge_random(j);
-        if (judge_fresh(j, seed, j->fresh, &err)) return judge_fail(j, &j->side[1], 125, "fresh input: %s", err.message);
+        if ((rc = judge_fresh(j, seed)) != 0) return rc;
         for (h = 0; h < 2; h++) {
             const int side_i = (h + r->first + i) & 1;
             if ((rc = side_decode(j, &j->side[side_i], j->fresh, seed, &t)) != 0) return rc;
@@ -2255,12 +2261,10 @@ static int race_sample(void *user, const char *stage, pair *out)
 static int race_warm(judge *j, side *s, double *seconds)
 {
     double t = 0, before, spent = 0;
-    aopt_error err;
     int i, rc;
     for (i = 0; i < 5 && spent < 20; i++) {
         before = t;
-        if (judge_fresh(j, judge_random(j), j->fresh, &err)) return judge_fail(j, s, 125, "fresh input: %s", err.message);
-        if ((rc = side_decode(j, s, j->fresh, judge_random(j), &t)) != 0) return rc;
+        if ((rc = side_fresh(j, s, &t)) != 0) return rc;
         spent += t;
         if (i > 0 && fabs(t - before) < 0.02 * t) break;
     }
@@ -2470,10 +2474,11 @@ static void judge_stage_bench(judge *j)
     if (v == V_UNSTABLE) { judge_fail(j, NULL, 125, "%s (%d void)", b.reason, b.voids); return; }
     if (b.n > 0 && v != V_SLOWER && judge_plausible(j)) return;
     if (v == V_KEEP) {
-        /* the runners of the last confirmation are still there */
-        if (judge_fresh(j, judge_random(j), j->fresh, NULL) || side_decode(j, &j->side[1], j->fresh, judge_random(j), NULL) ||
-            judge_oracle(j, &j->side[1], "unseen input before keeping, against the fp32 reference") || judge_other_tasks(j)) return;
-        if (a->verdict == V_REJECT || a->verdict == V_UNSTABLE) return;
+        if (side_fresh(j, &j->side[1], NULL) ||
+            judge_oracle(j, &j->side[1], "unseen input before keeping, against the fp32 reference")) return;
+        side_close(j, &j->side[0]);
+        side_close(j, &j->side[1]);
+        if (judge_other_tasks(j)) return;
     }
     a->verdict = (verdict_id)v;
     a->code = v == V_KEEP ? 0 : 1;
@@ -2487,19 +2492,16 @@ static void judge_stage_bench(judge *j)
 static void judge_stage_baseline(judge *j)
 {
     attempt *a = j->a;
-    double t[2][4], warm, spent;
-    aopt_error err;
-    int side_i, n[2], rc;
+    double t[2][4], spent;
+    int side_i, n[2];
     for (side_i = 0; side_i < 2; side_i++) {
         if (side_launch(j, side_i, side_i ? j->so[1] : "-", 0, 0)) return;
-        if (judge_fresh(j, judge_random(j), j->fresh, &err) || side_decode(j, &j->side[side_i], j->fresh, judge_random(j), &warm)) return;
+        if (side_fresh(j, &j->side[side_i], NULL)) return;
         for (n[side_i] = 0, spent = 0; n[side_i] < 2 || (n[side_i] < 4 && spent < 10); n[side_i]++) {
-            if (judge_fresh(j, judge_random(j), j->fresh, &err)) return;
-            if ((rc = side_decode(j, &j->side[side_i], j->fresh, judge_random(j), &t[side_i][n[side_i]])) != 0) return;
+            if (side_fresh(j, &j->side[side_i], &t[side_i][n[side_i]])) return;
             spent += t[side_i][n[side_i]];
             text_add(&j->samples, "baseline\t%d\t%d\t%c\t1\t%.6f\t-\t-\t-\t-\n", side_i, n[side_i], side_i ? 'B' : 'A', t[side_i][n[side_i]] * 1e3);
         }
-        side_pause(&j->side[side_i]);
     }
     a->t_inc_ms = 1e3 * aopt_median(t[0], n[0]);
     a->t_cand_ms = 1e3 * aopt_median(t[1], n[1]);
@@ -2558,15 +2560,15 @@ static aopt_status judge_describe(judge *j, aopt_error *err)
     const judge_job *job = j->job;
     const time_t now = time(NULL);
     struct tm tm;
-    if (gmtime_r(&now, &tm)) strftime(a->utc, sizeof a->utc, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (!a->utc[0] && gmtime_r(&now, &tm)) strftime(a->utc, sizeof a->utc, "%Y-%m-%dT%H:%M:%SZ", &tm);
     snprintf(a->task, sizeof a->task, "%s", job->task->name);
     device_name(a->device, sizeof a->device);
     snprintf(a->scope, sizeof a->scope, "%s", job->scope_library ? "library" : "optimize");
     if (!a->via[0]) snprintf(a->via, sizeof a->via, "local");
-    if (job->desc) snprintf(a->desc, sizeof a->desc, "%s", job->desc);
+    if (job->desc && job->desc != a->desc) snprintf(a->desc, sizeof a->desc, "%s", job->desc);
     environment_hash(j, a->env_hash);
-    if (tree_sha256(job->candidate_dir, a->candidate, err)) return AOPT_E_IO;
-    if (job->incumbent_dir && tree_sha256(job->incumbent_dir, a->incumbent, err)) return AOPT_E_IO;
+    if (!a->candidate[0] && tree_sha256(job->candidate_dir, a->candidate, err)) return AOPT_E_IO;
+    if (!a->incumbent[0] && job->incumbent_dir && tree_sha256(job->incumbent_dir, a->incumbent, err)) return AOPT_E_IO;
     return AOPT_OK;
 }
 
