@@ -2909,6 +2909,13 @@ typedef struct record {
     int lock;
 } record;
 
+static text text_none(void)
+{
+    text t;
+    memset(&t, 0, sizeof t);
+    return t;
+}
+
 typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;
 
 /* Run git in the root: its output is appended to out, its complaints to errs; NULL = dropped.  Hooks, filters, monitors, signing and the
@@ -2922,7 +2929,7 @@ static int git_run(const record *r, const git_extra *x, text *out, text *errs, c
     const char *argv[FIXED + 48];
     const char **env;
     char var[7][PATH_BYTES + 40];
-    text ignored;
+    text ignored = text_none();
     process p;
     int i, n = 0, rc, var_n = 0;
 
@@ -2953,7 +2960,6 @@ static int git_run(const record *r, const git_extra *x, text *out, text *errs, c
     env[n] = NULL;
 
     memset(&p, 0, sizeof p);
-    memset(&ignored, 0, sizeof ignored);
     p.argv = argv; p.env = env; p.cwd = r->root; p.timeout_s = 600;
     if (x) { p.input = x->input; p.input_n = x->input_n; }
     rc = process_run(&p, out ? out : &ignored, errs ? errs : &ignored);
@@ -2986,12 +2992,11 @@ static int git_line(const record *r, char *out, size_t out_bytes, const char *ar
 {
     const char *args[GIT_ARGS];
     va_list rest;
-    text t;
+    text t = text_none();
     int ok;
     va_start(rest, arg);
     git_collect(args, arg, rest);
     va_end(rest);
-    memset(&t, 0, sizeof t);
     ok = git_run(r, NULL, &t, NULL, args) == 0;
     if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
     ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
@@ -3023,10 +3028,9 @@ static int git_hash(const record *r, const void *data, size_t n, int write, char
 {
     const char *args[5];
     git_extra x;
-    text t;
+    text t = text_none();
     int ok, i = 0;
     memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     x.input = data; x.input_n = n;
     args[i++] = "hash-object";
     if (write) args[i++] = "-w";
@@ -3104,11 +3108,10 @@ static int lock_gpu(attempt *a)
     static const char *const argv[] = { "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader", NULL };
     char path[160];
     process p;
-    text t;
+    text t = text_none();
     int rc = 0;
     if (strcmp(HARNESS_KIND, "cuda") != 0) return 0;
     memset(&p, 0, sizeof p);
-    memset(&t, 0, sizeof t);
     p.argv = argv; p.timeout_s = 60;
     if (process_run(&p, &t, NULL) == 0 && t.data) {
         snprintf(path, sizeof path, "/tmp/autoopt-gpu-%.*s.lock", (int)strspn(t.data, "GPU-0123456789abcdef"), t.data);
@@ -3122,10 +3125,8 @@ static int git_locate(record *r, attempt *a)
 {
     const char *const args[] = { "rev-parse", "--is-inside-work-tree", "--show-prefix", "--absolute-git-dir", "--git-common-dir", NULL };
     char common[PATH_BYTES], *line[4], *p;
-    text out, errs;
+    text out = text_none(), errs = text_none();
     int i, rc;
-    memset(&out, 0, sizeof out);
-    memset(&errs, 0, sizeof errs);
     if (!getcwd(r->root, sizeof r->root)) return refuse(a, 42, "run from the folder of optimize.c", "current folder: %s", strerror(errno));
     rc = git_run(r, NULL, &out, &errs, args);
     if (rc == PROCESS_NOT_STARTED) refuse(a, 42, "./build.sh deps", "git: not found; the record needs it (verify and bench do not)");
@@ -3227,8 +3228,7 @@ static int git_move(const record *r, const char *ref, const char *to, const char
 static int git_find_log(record *r, int write, attempt *a)
 {
     char carried[65], path[PATH_BYTES], next[300];
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     if (!git_line(r, r->log, sizeof r->log, "rev-parse", "-q", "--verify", "refs/autoopt/log^{commit}", (const char *)NULL)) r->log[0] = 0;
     if (!git_line(r, carried, sizeof carried, "log", "-1", "--grep=^Autoopt-Log: ", "--format=%(trailers:key=Autoopt-Log,valueonly,separator=)", "HEAD", (const char *)NULL)
         || git(r, "cat-file", "-e", carried, (const char *)NULL) != 0) carried[0] = 0;
@@ -3263,8 +3263,7 @@ static aopt_status pending_write(const record *r, const pending *p, aopt_error *
 {
     char path[PATH_BYTES];
     aopt_status st;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
 #define X(name, size) kv_add(&t, #name, p->name);
     PENDING(X)
 #undef X
@@ -3277,9 +3276,8 @@ static aopt_status pending_write(const record *r, const pending *p, aopt_error *
 static int pending_read(const record *r, pending *p)
 {
     char path[PATH_BYTES];
-    text t;
+    text t = text_none();
     int ok;
-    memset(&t, 0, sizeof t);
     path_join(path, r->dir, "pending");
     ok = file_read(path, 1 << 16, &t, NULL) == AOPT_OK;
 #define X(name, size) kv_get(t.data, #name, p->name, size);
@@ -3302,11 +3300,10 @@ static void blob_split(const char *joined, char out[2][65])
 static int source_settle(const record *r, const char *name, const char *from, const char *to, attempt *a)
 {
     char path[PATH_BYTES], hex[65];
-    text t;
+    text t = text_none();
     aopt_error err;
     struct stat st;
     int rc = 0;
-    memset(&t, 0, sizeof t);
     path_join(path, r->root, name);
     if (file_read(path, SOURCE_LIMIT, &t, NULL) != AOPT_OK || !git_hash(r, t.data, t.n, 0, hex) || (strcmp(hex, from) != 0 && strcmp(hex, to) != 0))
         rc = refuse(a, 45, "look at it; ./harness show has the version that was judged", "%s was changed during the run and is left as it is", name);
@@ -3328,10 +3325,9 @@ static int index_update(const record *r, const pending *p)
     enum { OWN = 3 };
     const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
     char staged[65], was[65], now[65], mode[8], judged[2][65], wanted[2][65];
-    text t;
+    text t = text_none();
     git_extra x;
     int i, ok = 1, wait;
-    memset(&t, 0, sizeof t);
     blob_split(p->judged, judged);
     blob_split(p->wanted, wanted);
     for (i = 0; i < 6; i++) {
@@ -3526,12 +3522,11 @@ static void table_free(table *t)
 /* Parse results.tsv.  AOPT_E_FORMAT names the line. */
 static aopt_status table_parse(const char *data, size_t n, table *out, aopt_error *err)
 {
-    text header;
+    text header = text_none();
     char *p, *end;
     size_t h;
     int i, cap = 1;
     memset(out, 0, sizeof *out);
-    memset(&header, 0, sizeof header);
     for (i = 0; i < COLUMN_N; i++) text_add(&header, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
     h = header.n;
     i = n >= h && memcmp(data, header.data, h) == 0;
@@ -3619,9 +3614,8 @@ static void row_make(const attempt *a, const table *before, text *out)
 {
     row like;
     double base;
-    text key;
+    text key = text_none();
     char field[2][256];
-    memset(&key, 0, sizeof key);
     memset(&like, 0, sizeof like);
     add_text(&key, a->task, 200);
     snprintf(field[0], sizeof field[0], "%.*s", (int)key.n - 1, key.data);
@@ -3691,10 +3685,9 @@ static int results_refuse(const text *file, const text *truth, attempt *a)
 static int results_complete(const record *r, attempt *a)
 {
     char path[PATH_BYTES];
-    text file;
+    text file = text_none();
     aopt_error err;
     int rc = 0, fd;
-    memset(&file, 0, sizeof file);
     text_append(&file, "", 0);
     path_join(path, r->root, "results.tsv");
     if (access(path, F_OK) == 0 && file_read(path, RESULTS_LIMIT, &file, &err) != AOPT_OK) rc = refuse(a, 44, "./harness sync", "%s", err.message);
@@ -3955,10 +3948,9 @@ static void plot_labels(const plot *p, const table *t, const dot *d, int n, box 
 
 static void plot_stairs(const plot *p, const dot *d, int n, text *out)
 {
-    text line;
+    text line = text_none();
     int i, first = 1;
     double last = 0, x0 = 0;
-    memset(&line, 0, sizeof line);
     for (i = 0; i < n; i++) {
         if (!d[i].keep) continue;
         text_add(&line, first ? "M%.1f %.1f" : "H%.1fV%.1f", d[i].x, d[i].y);
@@ -4144,10 +4136,9 @@ static int log_profile(const record *r, text *profile, int64_t *n)
 /* The block for the log's newest profile, "" if there is none. */
 static void progress_block_latest(const record *r, const table *t, text *out)
 {
-    text profile;
+    text profile = text_none();
     int64_t n;
     int i;
-    memset(&profile, 0, sizeof profile);
     text_append(out, "", 0);
     if (log_profile(r, &profile, &n))
         for (i = 0; i < t->n; i++)
@@ -4157,9 +4148,8 @@ static void progress_block_latest(const record *r, const table *t, text *out)
 
 static aopt_status file_update(const char *path, const text *want, aopt_error *err)
 {
-    text have;
+    text have = text_none();
     int same;
-    memset(&have, 0, sizeof have);
     same = file_read(path, RESULTS_LIMIT, &have, NULL) == AOPT_OK && have.n == want->n && memcmp(have.data, want->data, have.n) == 0;
     text_free(&have);
     return same ? AOPT_OK : file_write(path, want->data, want->n, 0644, err);
@@ -4169,13 +4159,10 @@ static aopt_status file_update(const char *path, const text *want, aopt_error *e
 static int views_write(const record *r, attempt *a)
 {
     char path[PATH_BYTES];
-    text view, block, page;
+    text view = text_none(), block = text_none(), page = text_none();
     aopt_error err;
     table t;
     int bad;
-    memset(&view, 0, sizeof view);
-    memset(&block, 0, sizeof block);
-    memset(&page, 0, sizeof page);
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
     leaderboard_make(&t, &view);
     path_join(path, r->root, "leaderboard.md");
@@ -4212,10 +4199,9 @@ static int git_commit(const record *r, const char *tree, const char *parent1, co
 {
     const char *args[10];
     git_extra x;
-    text t;
+    text t = text_none();
     int i = 0, ok;
     memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     x.date = date; x.input = message->data; x.input_n = message->n;
     args[i++] = "commit-tree"; args[i++] = tree;
     if (parent1[0]) { args[i++] = "-p"; args[i++] = parent1; }
@@ -4236,12 +4222,10 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
     const struct { const char *name, *data; } part[] = { { "gate.txt", a->gate_text }, { "samples.tsv", a->samples }, { "build.log", a->build_log },
                                                           { "stderr.tail", a->stderr_tail }, { "profile.txt", a->profile } };
     char tree_hex[65] = "", spec[96];
-    text tree, t;
+    text tree = text_none(), t = text_none();
     git_extra x;
     size_t i, n;
     int ok = 1;
-    memset(&tree, 0, sizeof tree);
-    memset(&t, 0, sizeof t);
     for (i = 0; i < 2; i++) if (source[i].data) ok = ok && blob_line(r, &tree, source_name[i], source[i].data, source[i].n);
     ok = ok && blob_line(r, &tree, "row.tsv", row_text->data, row_text->n);
     text_append(&t, r->results.data, r->results.n);
@@ -4287,10 +4271,9 @@ static int branch_commit(const record *r, const char *const *name, const text *d
     char index[PATH_BYTES], lock[PATH_BYTES], blob[65], was[65], mode[8], tree[65];
     const char *read_args[] = { "read-tree", "HEAD", NULL }, *write_args[] = { "write-tree", NULL };
     git_extra x;
-    text t;
+    text t = text_none();
     int i, ok = 1;
     memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     path_join(index, r->dir, "index");
     path_join(lock, r->dir, "index.lock");      /* ours alone, left by a killed run */
     unlink(index);
@@ -4532,10 +4515,9 @@ static int pack_tree(const record *r, const char *job_dir, const char *name, con
 {
     char dir[PATH_BYTES], path[PATH_BYTES], source[PATH_BYTES], blob[65], joined[136] = "", hex[65], key[64];
     struct stat st;
-    text t;
+    text t = text_none();
     aopt_error err;
     int i, rc = 0;
-    memset(&t, 0, sizeof t);
     path_join(dir, job_dir, name);
     if (mkdir(dir, 0777) != 0) return refuse(a, 42, "free some space, mend the permissions", "%s: %s", dir, strerror(errno));
     for (i = 0; i < 1 + library && rc == 0; i++) {
@@ -4570,9 +4552,8 @@ static int job_pack(const record *r, const char *dir, const char *task_name, con
     const int library = strcmp(scope, "library") == 0;
     char name[64], key[80], number[24], hex[65], path[PATH_BYTES];
     aopt_error err;
-    text t;
+    text t = text_none();
     int i, rc = 0;
-    memset(&t, 0, sizeof t);
     if (mkdir(dir, 0777) != 0) return refuse(a, 2, "name a folder that does not exist yet", "%s: %s", dir, strerror(errno));
     kv_add(&t, "format", "1");
     kv_add(&t, "parent", r->head); kv_add(&t, "task", task_name); kv_add(&t, "scope", scope); kv_add(&t, "harness_hash", harness_hash);
@@ -4603,11 +4584,10 @@ static int job_load(job *j, const char *dir, attempt *a)
     static const char next[] = "pack it again";
     char path[PATH_BYTES], name[64], key[80], want[65], hex[65], number[24];
     aopt_error err;
-    text t;
+    text t = text_none();
     const char *seal;
     int i;
     memset(j, 0, sizeof *j);
-    memset(&t, 0, sizeof t);
     snprintf(j->dir, sizeof j->dir, "%s", dir);
     path_join(path, dir, "job.tsv");
     if (file_read(path, RESULTS_LIMIT, &j->lines, &err) != AOPT_OK) return refuse(a, 2, "./harness pack JOB makes one", "%s", err.message);
@@ -4649,8 +4629,7 @@ static void job_tree(const job *j, int k, char out[PATH_BYTES])
 static void result_seal(const job *j, const char *before, const attempt *a, char hex[65])
 {
     aopt_sha256 s;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     aopt_sha256_begin(&s);
     aopt_sha256_add(&s, j->seal, strlen(j->seal));
     aopt_sha256_add(&s, before, strlen(before));
@@ -4669,9 +4648,8 @@ static int result_write(const job *j, int k, const char *before, attempt *a)
     char name[64], dir[PATH_BYTES], path[PATH_BYTES], final[PATH_BYTES];
     attempt failed;
     aopt_error err;
-    text t;
+    text t = text_none();
     int bad;
-    memset(&t, 0, sizeof t);
     snprintf(name, sizeof name, "result-%d", k);
     path_join(final, j->dir, name);
     snprintf(name, sizeof name, "result-%d.tmp", k);
@@ -4699,9 +4677,8 @@ static int result_read(const job *j, int k, const char *before, attempt *a)
 {
     char name[64], dir[PATH_BYTES], path[PATH_BYTES], hex[65];
     aopt_error err;
-    text t;
+    text t = text_none();
     int ok;
-    memset(&t, 0, sizeof t);
     snprintf(name, sizeof name, "result-%d", k);
     path_join(dir, j->dir, name);
     if (access(dir, F_OK) != 0) return -1;
@@ -4819,10 +4796,9 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     char before[65] = "", dir[PATH_BYTES];
     const double start = aopt_seconds();
     double slowest = 0;
-    text seals;
+    text seals = text_none();
     const char *const args[] = { "log", "--format=%(trailers:key=Autoopt-Seal,valueonly)", "--first-parent", r && r->log[0] ? r->log : "HEAD", NULL };
     int k, rc = 0, incumbent = 0, recorded = 0, done = 0;
-    memset(&seals, 0, sizeof seals);
     text_append(&seals, "", 0);
     if (measure) rc = lock_gpu(a);
     if (r && !strict) git_run(r, NULL, &seals, NULL, args);
@@ -5041,13 +5017,12 @@ typedef struct goal_state {
    below the nibble threshold; an item counts as attacked if one of these attempts named it. */
 static void goal_of(const record *r, const goals *g, const table *t, const row *like, goal_state *s)
 {
-    text profile;
+    text profile = text_none();
     int64_t n;
     int i, k, left = 0, want;
     double hours = 0;
     struct tm tm;
     memset(s, 0, sizeof *s);
-    memset(&profile, 0, sizeof profile);
     want = g->stop_top_items < 8 ? g->stop_top_items : 8;
     if (log_profile(r, &profile, &n)) s->top_n = profile_items(profile.data, s->top, want);
     text_free(&profile);
@@ -5146,10 +5121,9 @@ static const row *view_row(const view *v, const char *task_name)
 /* Rows that the branch does not carry yet. */
 static int view_uncommitted(const view *v)
 {
-    text t;
+    text t = text_none();
     int n = v->t.n;
     size_t i;
-    memset(&t, 0, sizeof t);
     if (git_blob(&v->r, "HEAD:./results.tsv", &t)) for (i = 0, n++; i < t.n; i++) n -= t.data[i] == '\n';
     text_free(&t);
     return n > 0 ? n : 0;
@@ -5221,14 +5195,13 @@ static int command_status(int argc, char **argv)
     const row *like;
     goal_state s;
     group_count g;
-    text out;
+    text out = text_none();
     int i, json = 0, rc;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0 && !is_goal) json = 1;
         else if (strcmp(argv[i], "--task") == 0 && i + 1 < argc) task_name = argv[++i];
         else return usage_error(is_goal ? "goal [--task NAME]" : "status [--json] [--task NAME]");
     }
-    memset(&out, 0, sizeof out);
     memset(&s, 0, sizeof s);
     memset(&g, 0, sizeof g);
     rc = view_open(&v);
@@ -5257,10 +5230,9 @@ static int command_report(int argc, char **argv)
 {
     static view v;
     int first[GROUPS], k, i, rc, groups;
-    text out;
+    text out = text_none();
     if (argc != 1) return usage_error("report");
     (void)argv;
-    memset(&out, 0, sizeof out);
     rc = view_open(&v);
     groups = rc == 0 ? table_groups(&v.t, first, GROUPS) : 0;
     for (k = 0; k < groups; k++) {
@@ -5294,12 +5266,11 @@ static int command_show(int argc, char **argv)
     static const char *const part[] = { "attempt.tsv", "gate.txt", "profile.txt", "build.log", "stderr.tail" };
     char commit[65], spec[PATH_BYTES], field[2][140];
     const char *args[8];
-    text t;
+    text t = text_none();
     long long n, last;
     int i, rc;
     if (argc < 2 || argc > 3 || sscanf(argv[1], "%lld", &n) != 1) return usage_error("show N [FILE | --diff]");
     rc = view_open(&v);
-    memset(&t, 0, sizeof t);
     if (rc == 0) {
         last = v.t.n ? strtoll(v.t.rows[v.t.n - 1].field[C_N], NULL, 10) : 0;
         snprintf(spec, sizeof spec, "%s~%lld", v.r.log, last - n);
@@ -5406,13 +5377,9 @@ static void audit_log(const record *r, audit *u)
 {
     const char *const list[] = { "rev-list", "--first-parent", "--reverse", r->log, NULL };
     char spec[PATH_BYTES], hex[65], mode[8], commit[65], blobs[2][65], candidate[140];
-    text commits, row_text, all, before;
+    text commits = text_none(), row_text = text_none(), all = text_none(), before = text_none();
     const char *p;
     int i;
-    memset(&commits, 0, sizeof commits);
-    memset(&row_text, 0, sizeof row_text);
-    memset(&all, 0, sizeof all);
-    memset(&before, 0, sizeof before);
     git_run(r, NULL, &commits, NULL, list);
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         const char *f;
@@ -5446,17 +5413,13 @@ static void audit_branch(const record *r, const table *t, audit *u)
 {
     const char *const list[] = { "log", "--first-parent", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)", "HEAD", NULL };
     char line[300], commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
-    text head, want, have, commits;
+    text head = text_none(), want = text_none(), have = text_none(), commits = text_none();
     attempt a;
     table at_head;
     aopt_error err;
     const char *p;
     long long n;
     int i, k;
-    memset(&head, 0, sizeof head);
-    memset(&want, 0, sizeof want);
-    memset(&have, 0, sizeof have);
-    memset(&commits, 0, sizeof commits);
     attempt_init(&a);
     if (git_blob(r, "HEAD:./results.tsv", &head) && (head.n > r->results.n || memcmp(head.data, r->results.data, head.n) != 0)) {
         results_refuse(&head, &r->results, &a);
@@ -5493,10 +5456,9 @@ static void audit_row(const record *r, const goals *g, const table *t, int i, co
     judge_job jj;
     attempt a;
     aopt_error err;
-    text source;
+    text source = text_none();
     double was, now;
     int k, ok = 1;
-    memset(&source, 0, sizeof source);
     memset(&jj, 0, sizeof jj);
     attempt_init(&a);
     field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
@@ -5589,7 +5551,7 @@ static int command_audit(int argc, char **argv)
     process p;
     attempt a;
     record r;
-    text out;
+    text out = text_none();
     int i, rc, here = 0;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--here") == 0) here = 1;
@@ -5598,7 +5560,6 @@ static int command_audit(int argc, char **argv)
     }
     if (here) return audit_here(tolerance_pct);
     attempt_init(&a);
-    memset(&out, 0, sizeof out);
     memset(&p, 0, sizeof p);
     if ((rc = record_open(&r, 0, &a)) != 0) { printf("AUDIT FAIL %s\nNEXT %s\n", a.why, a.next); record_close(&r); return rc; }
     snprintf(work, sizeof work, "%s/autoopt-audit.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
