@@ -62,7 +62,7 @@ enum {
     FLOOR_PAIRS = 10,               /* incumbent against itself */
     FLOOR_USES = 20,                /* measurements after which the floor is measured anew */
     MAX_PAIRS = 18,
-    MAX_DECODES = 1000,             /* per sample */
+    MAX_DECODES = 100,             /* per sample */
     FRESH_CALLS = 6,                /* of a verification, on inputs that nobody has seen */
     ORACLE_PREFIX = 3,              /* input slices that a fresh check against the reference decodes */
     GUARD_BYTES = 4096,
@@ -1412,11 +1412,13 @@ static void side_pause(side *s)
 {
     const double until = aopt_seconds() + 0.5;
     siginfo_t info;
+    int looks = 0;
     side_signal(s, SIGSTOP);
     do {
         memset(&info, 0, sizeof info);
         if (waitid(P_PID, (id_t)s->pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0) break;
-    } while (info.si_pid == 0 && aopt_seconds() < until && sched_yield() == 0);
+        if (info.si_pid == 0 && ++looks > 50) sleep_ms(1);
+    } while (info.si_pid == 0 && aopt_seconds() < until);
     s->stopped = 1;
 }
 
@@ -1985,6 +1987,24 @@ static aopt_status judge_buffers(judge *j, aopt_error *err)
     return j->fixed && j->fresh && j->reference && j->first && j->work ? AOPT_OK : aopt_fail(err, AOPT_E_MEMORY, "task %s: out of memory", j->job->task->name);
 }
 
+/* Memory that this machine can still give, in bytes. */
+static double memory_free(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, (int)sizeof line, f))
+        if (strncmp(line, "MemAvailable:", 13) == 0) kb = strtod(line + 13, NULL);
+    if (f) fclose(f);
+    return kb > 0 ? kb * 1024 : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Two runners, each with an output, and three outputs of the judge. */
+static double memory_needed(const aopt_cost *cost, const aopt_tensor *output)
+{
+    return 3.0 * (double)cost->memory + 5.0 * (double)sizeof(float) * (double)aopt_tensor_numel(output);
+}
+
 /* The task of j->job, all but its reference. */
 static aopt_status judge_open_task(judge *j, aopt_error *err)
 {
@@ -1997,6 +2017,9 @@ static aopt_status judge_open_task(judge *j, aopt_error *err)
     j->device.threads = cpu_count();
     st = target.tensors(&j->model, &t->shape, &j->input, &j->output, err);
     if (st == AOPT_OK) st = target.cost(&j->model, &t->shape, &j->cost, err);
+    if (st == AOPT_OK && memory_needed(&j->cost, &j->output) > memory_free())
+        st = aopt_fail(err, AOPT_E_MEMORY, "task %s needs about %.1f GB of memory, %.1f GB are free: choose a smaller task with --task", t->name,
+                       memory_needed(&j->cost, &j->output) * 1e-9, memory_free() * 1e-9);
     if (st == AOPT_OK) st = judge_buffers(j, err);
     if (st != AOPT_OK) return st;
     x = j->input;
@@ -2412,7 +2435,7 @@ static double judge_task_cost(const task *t, double peak)
     double s = -1;
     if (access(t->checkpoint, R_OK) != 0 || access(t->input, R_OK) != 0 || target.open(t->checkpoint, &model, &err)) return -1;
     if (target.tensors(&model, &t->shape, &in, &out, &err) == AOPT_OK && target.cost(&model, &t->shape, &cost, &err) == AOPT_OK &&
-        (double)cost.memory + 20.0 * (double)aopt_tensor_numel(&out) < 0.8 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE))
+        memory_needed(&cost, &out) < memory_free())
         s = (FRESH_CALLS + 6) * cost.flops / (0.25 * peak);
     target.close(&model);
     return s;
@@ -2909,6 +2932,13 @@ typedef struct record {
     int lock;
 } record;
 
+static text text_none(void)
+{
+    text t;
+    memset(&t, 0, sizeof t);
+    return t;
+}
+
 typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;
 
 /* Run git in the root: its output is appended to out, its complaints to errs; NULL = dropped.  Hooks, filters, monitors, signing and the
@@ -2922,7 +2952,7 @@ static int git_run(const record *r, const git_extra *x, text *out, text *errs, c
     const char *argv[FIXED + 48];
     const char **env;
     char var[7][PATH_BYTES + 40];
-    text ignored;
+    text ignored = text_none();
     process p;
     int i, n = 0, rc, var_n = 0;
 
@@ -2953,7 +2983,6 @@ static int git_run(const record *r, const git_extra *x, text *out, text *errs, c
     env[n] = NULL;
 
     memset(&p, 0, sizeof p);
-    memset(&ignored, 0, sizeof ignored);
     p.argv = argv; p.env = env; p.cwd = r->root; p.timeout_s = 600;
     if (x) { p.input = x->input; p.input_n = x->input_n; }
     rc = process_run(&p, out ? out : &ignored, errs ? errs : &ignored);
@@ -2986,12 +3015,11 @@ static int git_line(const record *r, char *out, size_t out_bytes, const char *ar
 {
     const char *args[GIT_ARGS];
     va_list rest;
-    text t;
+    text t = text_none();
     int ok;
     va_start(rest, arg);
     git_collect(args, arg, rest);
     va_end(rest);
-    memset(&t, 0, sizeof t);
     ok = git_run(r, NULL, &t, NULL, args) == 0;
     if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
     ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
@@ -3023,10 +3051,9 @@ static int git_hash(const record *r, const void *data, size_t n, int write, char
 {
     const char *args[5];
     git_extra x;
-    text t;
+    text t = text_none();
     int ok, i = 0;
     memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     x.input = data; x.input_n = n;
     args[i++] = "hash-object";
     if (write) args[i++] = "-w";
@@ -3098,22 +3125,31 @@ static int lock_take(const char *path, const char *what, attempt *a)
     return fd;
 }
 
-/* Lock one GPU against every clone on this machine; keep the descriptor open while measuring. */
-static int lock_gpu(const char *uuid, attempt *a)
+/* In a CUDA build: lock the GPU against every clone on this machine until this process ends.  0, or 43. */
+static int lock_gpu(attempt *a)
 {
+    static const char *const argv[] = { "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader", NULL };
     char path[160];
-    snprintf(path, sizeof path, "/tmp/autoopt-gpu-%.80s.lock", uuid);
-    return lock_take(path, "this GPU", a);
+    process p;
+    text t = text_none();
+    int rc = 0;
+    if (strcmp(HARNESS_KIND, "cuda") != 0) return 0;
+    memset(&p, 0, sizeof p);
+    p.argv = argv; p.timeout_s = 60;
+    if (process_run(&p, &t, NULL) == 0 && t.data) {
+        snprintf(path, sizeof path, "/tmp/autoopt-gpu-%.*s.lock", (int)strspn(t.data, "GPU-0123456789abcdef"), t.data);
+        if (lock_take(path, "this GPU", a) < 0) rc = a->code;
+    }
+    text_free(&t);
+    return rc;
 }
 
 static int git_locate(record *r, attempt *a)
 {
     const char *const args[] = { "rev-parse", "--is-inside-work-tree", "--show-prefix", "--absolute-git-dir", "--git-common-dir", NULL };
     char common[PATH_BYTES], *line[4], *p;
-    text out, errs;
+    text out = text_none(), errs = text_none();
     int i, rc;
-    memset(&out, 0, sizeof out);
-    memset(&errs, 0, sizeof errs);
     if (!getcwd(r->root, sizeof r->root)) return refuse(a, 42, "run from the folder of optimize.c", "current folder: %s", strerror(errno));
     rc = git_run(r, NULL, &out, &errs, args);
     if (rc == PROCESS_NOT_STARTED) refuse(a, 42, "./build.sh deps", "git: not found; the record needs it (verify and bench do not)");
@@ -3215,8 +3251,7 @@ static int git_move(const record *r, const char *ref, const char *to, const char
 static int git_find_log(record *r, int write, attempt *a)
 {
     char carried[65], path[PATH_BYTES], next[300];
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     if (!git_line(r, r->log, sizeof r->log, "rev-parse", "-q", "--verify", "refs/autoopt/log^{commit}", (const char *)NULL)) r->log[0] = 0;
     if (!git_line(r, carried, sizeof carried, "log", "-1", "--grep=^Autoopt-Log: ", "--format=%(trailers:key=Autoopt-Log,valueonly,separator=)", "HEAD", (const char *)NULL)
         || git(r, "cat-file", "-e", carried, (const char *)NULL) != 0) carried[0] = 0;
@@ -3238,29 +3273,23 @@ static int git_find_log(record *r, int write, attempt *a)
 }
 
 /* ---- a step of the record: everything is made first, then `pending` says it, then it is done, and redone after a kill ---- */
-typedef struct pending {
-    int64_t n;
-    char verdict[16], root[PATH_BYTES], gitdir[PATH_BYTES];
-    char branch[256], old_head[65], new_head[65];       /* new_head "" = no commit on the branch */
-    char old_log[65], new_log[65];
-    char candidate[2][65], head_blob[2][65];            /* optimize.c, autoopt_kernels.cuh ("" = not part of it) */
-    char strict[2];                                     /* "1" = this worktree was judged: say 45 if it was edited meanwhile */
+#define PENDING(X) X(n, 24) X(verdict, 16) X(root, PATH_BYTES) X(gitdir, PATH_BYTES) X(branch, 256) X(old_head, 65) X(new_head, 65) \
+    X(old_log, 65) X(new_log, 65) X(judged, 136) X(wanted, 136) X(strict, 2)
+typedef struct pending {                /* new_head "" = no commit on the branch; judged, wanted: blobs of the sources ("" = leave them) and */
+#define X(name, size) char name[size];  /* of HEAD's; strict "1" = this worktree was judged: say 45 if it was edited meanwhile */
+    PENDING(X)
+#undef X
 } pending;
 static const char *const source_name[2] = { "optimize.c", "autoopt_kernels.cuh" };
 
 static aopt_status pending_write(const record *r, const pending *p, aopt_error *err)
 {
-    char path[PATH_BYTES], number[24];
+    char path[PATH_BYTES];
     aopt_status st;
-    text t;
-    memset(&t, 0, sizeof t);
-    snprintf(number, sizeof number, "%lld", (long long)p->n);
-    kv_add(&t, "n", number); kv_add(&t, "verdict", p->verdict);
-    kv_add(&t, "root", p->root); kv_add(&t, "gitdir", p->gitdir);
-    kv_add(&t, "branch", p->branch); kv_add(&t, "old_head", p->old_head); kv_add(&t, "new_head", p->new_head);
-    kv_add(&t, "old_log", p->old_log); kv_add(&t, "new_log", p->new_log);
-    kv_add(&t, "candidate0", p->candidate[0]); kv_add(&t, "candidate1", p->candidate[1]);
-    kv_add(&t, "head0", p->head_blob[0]); kv_add(&t, "head1", p->head_blob[1]); kv_add(&t, "strict", p->strict);
+    text t = text_none();
+#define X(name, size) kv_add(&t, #name, p->name);
+    PENDING(X)
+#undef X
     path_join(path, r->dir, "pending");
     st = file_write(path, t.data, t.n, 0666, err);
     text_free(&t);
@@ -3269,27 +3298,24 @@ static aopt_status pending_write(const record *r, const pending *p, aopt_error *
 
 static int pending_read(const record *r, pending *p)
 {
-    char path[PATH_BYTES], number[24];
-    text t;
+    char path[PATH_BYTES];
+    text t = text_none();
     int ok;
-    memset(&t, 0, sizeof t);
-    memset(p, 0, sizeof *p);
     path_join(path, r->dir, "pending");
     ok = file_read(path, 1 << 16, &t, NULL) == AOPT_OK;
-    if (ok) {
-        kv_get(t.data, "n", number, sizeof number);
-        p->n = strtoll(number, NULL, 10);
-        kv_get(t.data, "verdict", p->verdict, sizeof p->verdict);
-        kv_get(t.data, "root", p->root, sizeof p->root); kv_get(t.data, "gitdir", p->gitdir, sizeof p->gitdir);
-        kv_get(t.data, "branch", p->branch, sizeof p->branch);
-        kv_get(t.data, "old_head", p->old_head, sizeof p->old_head); kv_get(t.data, "new_head", p->new_head, sizeof p->new_head);
-        kv_get(t.data, "old_log", p->old_log, sizeof p->old_log); kv_get(t.data, "new_log", p->new_log, sizeof p->new_log);
-        kv_get(t.data, "candidate0", p->candidate[0], 65); kv_get(t.data, "candidate1", p->candidate[1], 65);
-        kv_get(t.data, "head0", p->head_blob[0], 65); kv_get(t.data, "head1", p->head_blob[1], 65);
-        kv_get(t.data, "strict", p->strict, sizeof p->strict);
-    }
+#define X(name, size) kv_get(t.data, #name, p->name, size);
+    PENDING(X)
+#undef X
     text_free(&t);
     return ok;
+}
+
+/* "a+b" -> a, b; "" where there is none. */
+static void blob_split(const char *joined, char out[2][65])
+{
+    const char *plus = strchr(joined, '+');
+    snprintf(out[0], 65, "%.*s", plus ? (int)(plus - joined) : 64, joined);
+    snprintf(out[1], 65, "%s", plus ? plus + 1 : "");
 }
 
 /* Replace a source in the worktree, but only the version `from` (by `to`; both are blobs).  0 = it is `to` now; 45 = it is something
@@ -3297,11 +3323,10 @@ static int pending_read(const record *r, pending *p)
 static int source_settle(const record *r, const char *name, const char *from, const char *to, attempt *a)
 {
     char path[PATH_BYTES], hex[65];
-    text t;
+    text t = text_none();
     aopt_error err;
     struct stat st;
     int rc = 0;
-    memset(&t, 0, sizeof t);
     path_join(path, r->root, name);
     if (file_read(path, SOURCE_LIMIT, &t, NULL) != AOPT_OK || !git_hash(r, t.data, t.n, 0, hex) || (strcmp(hex, from) != 0 && strcmp(hex, to) != 0))
         rc = refuse(a, 45, "look at it; ./harness show has the version that was judged", "%s was changed during the run and is left as it is", name);
@@ -3322,11 +3347,12 @@ static int index_update(const record *r, const pending *p)
     static const char *const name[] = { "results.tsv", "leaderboard.md", "progress.svg", "optimize.c", "autoopt_kernels.cuh", "PROGRESS.md" };
     enum { OWN = 3 };
     const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
-    char staged[65], was[65], now[65], mode[8];
-    text t;
+    char staged[65], was[65], now[65], mode[8], judged[2][65], wanted[2][65];
+    text t = text_none();
     git_extra x;
     int i, ok = 1, wait;
-    memset(&t, 0, sizeof t);
+    blob_split(p->judged, judged);
+    blob_split(p->wanted, wanted);
     for (i = 0; i < 6; i++) {
         git_entry(r, NULL, name[i], staged, mode);
         if (p->new_head[0]) {
@@ -3334,8 +3360,8 @@ static int index_update(const record *r, const pending *p)
             if (!git_entry(r, p->new_head, name[i], now, mode)) continue;
         } else {                                /* restored: an attempt that was staged leaves the index too */
             if (i != OWN && i != OWN + 1) continue;
-            snprintf(was, sizeof was, "%s", p->candidate[i - OWN]);
-            snprintf(now, sizeof now, "%s", p->head_blob[i - OWN]);
+            snprintf(was, sizeof was, "%s", judged[i - OWN]);
+            snprintf(now, sizeof now, "%s", wanted[i - OWN]);
             if (!was[0]) continue;
         }
         if (strcmp(staged, now) == 0 || (i >= OWN && strcmp(staged, was) != 0)) continue;
@@ -3359,9 +3385,11 @@ static int views_write(const record *r, attempt *a);
    42 with pending left (run again), 45 = done, but a file that somebody edited was left alone. */
 static int pending_apply(record *r, const pending *p, attempt *a)
 {
-    char path[PATH_BYTES], at[65], why[64], spec[80];
+    char path[PATH_BYTES], at[65], why[64], spec[80], judged[2][65], wanted[2][65];
     int i, rc = 0, k, keep;
-    snprintf(why, sizeof why, "autoopt: row %lld, %s", (long long)p->n, p->verdict);
+    blob_split(p->judged, judged);
+    blob_split(p->wanted, wanted);
+    snprintf(why, sizeof why, "autoopt: row %s, %s", p->n, p->verdict);
     if (!git_move(r, "refs/autoopt/log", p->new_log, p->old_log, why))
         return refuse(a, 42, "git reflog refs/autoopt/log tells what moved it", "refs/autoopt/log is neither %.12s nor %.12s, or is locked", p->old_log, p->new_log);
     RECORD_STEP();
@@ -3375,21 +3403,21 @@ static int pending_apply(record *r, const pending *p, attempt *a)
         if (!git_move(r, p->branch, p->new_head, p->old_head, why)) {
             if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", p->branch, (const char *)NULL)) at[0] = 0;
             if (strcmp(at, p->old_head) == 0) return refuse(a, 42, "end the git that holds it, then run this again", "%s is locked", p->branch);
-            rc = refuse(a, 45, "run it again on the branch as it is now", "%s moved to %.12s during the run; row %lld is recorded, its commit %.12s is not on the branch",
-                        p->branch, at, (long long)p->n, p->new_head);
+            rc = refuse(a, 45, "run it again on the branch as it is now", "%s moved to %.12s during the run; row %s is recorded, its commit %.12s is not on the branch",
+                        p->branch, at, p->n, p->new_head);
         }
         RECORD_STEP();
     }
     keep = strcmp(p->verdict, "KEEP") == 0;
     for (i = 0; i < 2 && rc == 0; i++)
-        if (p->candidate[i][0] && (p->new_head[0] || !keep)) {
+        if (judged[i][0] && (p->new_head[0] || !keep)) {
             attempt edited;
-            k = keep ? source_settle(r, source_name[i], p->head_blob[i], p->candidate[i], &edited) : source_settle(r, source_name[i], p->candidate[i], p->head_blob[i], &edited);
+            k = source_settle(r, source_name[i], keep ? wanted[i] : judged[i], keep ? judged[i] : wanted[i], &edited);
             if (k == 42 || (k == 45 && !keep && p->strict[0])) rc = refuse(a, k, edited.next, "%s", edited.why);
         }
     RECORD_STEP();
     if (rc == 42) return rc;
-    if (rc == 0 && !index_update(r, p)) return refuse(a, 42, "end the git that holds it, then run this again", "%s/index.lock is held; row %lld is recorded", r->gitdir, (long long)p->n);
+    if (rc == 0 && !index_update(r, p)) return refuse(a, 42, "end the git that holds it, then run this again", "%s/index.lock is held; row %s is recorded", r->gitdir, p->n);
     RECORD_STEP();
     if ((k = views_write(r, a)) != 0) return k;
     RECORD_STEP();
@@ -3462,7 +3490,7 @@ static const char *const column_name[COLUMN_N] = { COLUMNS(COLUMN) };
 #undef COLUMN
 
 typedef struct row { const char *field[COLUMN_N]; } row;
-typedef struct table { char *text; row *row; int n; } table;    /* rows point into text */
+typedef struct table { char *text; row *rows; int n; } table;   /* rows point into text */
 
 /* Length of the UTF-8 character at s[n], 0 if it is none. */
 static size_t utf8_length(const unsigned char *s, size_t n)
@@ -3510,19 +3538,18 @@ static void field_unescape(const char *s, size_t n, char *out, size_t out_bytes)
 static void table_free(table *t)
 {
     free(t->text);
-    free(t->row);
+    free(t->rows);
     memset(t, 0, sizeof *t);
 }
 
 /* Parse results.tsv.  AOPT_E_FORMAT names the line. */
 static aopt_status table_parse(const char *data, size_t n, table *out, aopt_error *err)
 {
-    text header;
+    text header = text_none();
     char *p, *end;
     size_t h;
     int i, cap = 1;
     memset(out, 0, sizeof *out);
-    memset(&header, 0, sizeof header);
     for (i = 0; i < COLUMN_N; i++) text_add(&header, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
     h = header.n;
     i = n >= h && memcmp(data, header.data, h) == 0;
@@ -3530,26 +3557,26 @@ static aopt_status table_parse(const char *data, size_t n, table *out, aopt_erro
     if (!i) return aopt_fail(err, AOPT_E_FORMAT, "results.tsv: the first line is not the header of this version (%d columns, n to desc)", COLUMN_N);
     out->text = (char *)malloc(n - h + 1);
     for (p = (char *)(uintptr_t)data + h; p < data + n; p++) cap += *p == '\n';
-    out->row = (row *)malloc((size_t)cap * sizeof *out->row);
-    if (!out->text || !out->row) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
+    out->rows = (row *)malloc((size_t)cap * sizeof *out->rows);
+    if (!out->text || !out->rows) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
     memcpy(out->text, data + h, n - h);
     out->text[n - h] = 0;
     for (p = out->text; *p; p = end + 1) {
+        row *w = &out->rows[out->n];
+        char *f = p;
         end = strchr(p, '\n');
-        if (!end || out->n + 1 > cap) break;
-        *end = 0;
-        for (i = 0; i < COLUMN_N && p; i++) {
-            out->row[out->n].field[i] = p;
-            p = strchr(p, '\t');
-            if (p) *p++ = 0;
+        if (end) *end = 0;
+        for (i = 0; i < COLUMN_N && f; i++) {
+            w->field[i] = f;
+            f = strchr(f, '\t');
+            if (f) *f++ = 0;
         }
-        if (i != COLUMN_N || p || strtoll(out->row[out->n].field[C_N], NULL, 10) <= (out->n ? strtoll(out->row[out->n - 1].field[C_N], NULL, 10) : 0)) break;
+        if (!end || i != COLUMN_N || f || strtoll(w->field[C_N], NULL, 10) <= (out->n ? strtoll(w[-1].field[C_N], NULL, 10) : 0)) {
+            aopt_fail(err, AOPT_E_FORMAT, "results.tsv: line %d is not a row: %d fields and a rising number are expected", out->n + 2, COLUMN_N);
+            table_free(out);
+            return AOPT_E_FORMAT;
+        }
         out->n++;
-    }
-    if (*p || !p) {
-        aopt_fail(err, AOPT_E_FORMAT, "results.tsv: line %d is not a row: %d fields and a rising number are expected", out->n + 2, COLUMN_N);
-        table_free(out);
-        return AOPT_E_FORMAT;
     }
     return AOPT_OK;
 }
@@ -3572,8 +3599,8 @@ static double baseline_ms(const table *t, int n, const row *like)
     double best = NAN;
     int i;
     for (i = 0; i < n && i < t->n; i++)
-        if (row_baseline(&t->row[i]) && row_group(&t->row[i], like)) {
-            const double v = row_number(&t->row[i], C_T_INC);
+        if (row_baseline(&t->rows[i]) && row_group(&t->rows[i], like)) {
+            const double v = row_number(&t->rows[i], C_T_INC);
             if (v > 0 && !(best <= v)) best = v;
         }
     return best;
@@ -3610,9 +3637,8 @@ static void row_make(const attempt *a, const table *before, text *out)
 {
     row like;
     double base;
-    text key;
+    text key = text_none();
     char field[2][256];
-    memset(&key, 0, sizeof key);
     memset(&like, 0, sizeof like);
     add_text(&key, a->task, 200);
     snprintf(field[0], sizeof field[0], "%.*s", (int)key.n - 1, key.data);
@@ -3652,7 +3678,7 @@ static int results_load(record *r, attempt *a)
     if (!r->log[0] && !git_blob(r, "HEAD:./results.tsv", &r->results)) r->results.n = 0;
     if (r->results.n == 0) for (i = 0; i < COLUMN_N; i++) text_add(&r->results, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
-    if (r->adopted < 0) r->adopted = t.n ? strtoll(t.row[t.n - 1].field[C_N], NULL, 10) : 0;
+    if (r->adopted < 0) r->adopted = t.n ? strtoll(t.rows[t.n - 1].field[C_N], NULL, 10) : 0;
     table_free(&t);
     return 0;
 }
@@ -3682,10 +3708,9 @@ static int results_refuse(const text *file, const text *truth, attempt *a)
 static int results_complete(const record *r, attempt *a)
 {
     char path[PATH_BYTES];
-    text file;
+    text file = text_none();
     aopt_error err;
     int rc = 0, fd;
-    memset(&file, 0, sizeof file);
     text_append(&file, "", 0);
     path_join(path, r->root, "results.tsv");
     if (access(path, F_OK) == 0 && file_read(path, RESULTS_LIMIT, &file, &err) != AOPT_OK) rc = refuse(a, 44, "./harness sync", "%s", err.message);
@@ -3707,8 +3732,7 @@ static void add_ms(text *t, double ms)
     if (!isfinite(ms)) text_add(t, "-");
     else if (ms >= 10000) text_add(t, "%.2f s", ms / 1000);
     else if (ms >= 1000) text_add(t, "%.3f s", ms / 1000);
-    else if (ms >= 100) text_add(t, "%.1f ms", ms);
-    else text_add(t, "%.3g ms", ms);
+    else text_add(t, ms >= 100 ? "%.1f ms" : "%.4g ms", ms);
 }
 
 /* Text of a row for Markdown (markup = '|') or XML (markup = '<'), at most `limit` bytes of it. */
@@ -3732,7 +3756,7 @@ static void add_escaped(text *t, const char *s, char markup, size_t limit)
 static const table *sort_table;
 static int by_time(const void *x, const void *y)
 {
-    const row *a = &sort_table->row[*(const int *)x], *b = &sort_table->row[*(const int *)y];
+    const row *a = &sort_table->rows[*(const int *)x], *b = &sort_table->rows[*(const int *)y];
     const double ta = row_number(a, C_T_CAND), tb = row_number(b, C_T_CAND);
     if (ta != tb) return ta < tb ? -1 : 1;
     return *(const int *)x - *(const int *)y;
@@ -3744,10 +3768,10 @@ static int table_groups(const table *t, int *first, int max)
 {
     int size[GROUPS], i, k, n = 0, swap;
     for (i = 0; i < t->n; i++) {
-        for (k = 0; k < n && !row_group(&t->row[first[k]], &t->row[i]); k++) { }
+        for (k = 0; k < n && !row_group(&t->rows[first[k]], &t->rows[i]); k++) { }
         if (k == n && n == max) continue;
         if (k == n) { first[n] = i; size[n++] = 0; }
-        size[k] += row_keep(&t->row[i]) ? 1 << 16 : 1;
+        size[k] += row_keep(&t->rows[i]) ? 1 << 16 : 1;
     }
     for (i = 1; i < n; i++)
         for (k = i; k > 0 && size[k] > size[k - 1]; k--) {
@@ -3767,7 +3791,7 @@ static group_count group_of(const table *t, const row *like)
     g.base = baseline_ms(t, t->n, like);
     g.best = NAN;
     for (i = 0; i < t->n; i++) {
-        const row *w = &t->row[i];
+        const row *w = &t->rows[i];
         const double v = row_number(w, C_T_CAND);
         if (!row_group(w, like)) continue;
         if (row_baseline(w)) g.baselines++; else g.attempts++;
@@ -3786,7 +3810,7 @@ static void leaderboard_make(const table *t, text *out)
     text_add(out, "# Leaderboard\n\nWritten by the harness from results.tsv: what was kept, fastest first. Times are medians measured by the judge, speed-up is over the\n"
                   "fastest measured baseline (the frozen fp32 decoder) of the same task on the same device. `./harness show ROW` prints an attempt.\n");
     for (k = 0; k < groups; k++) {
-        const row *like = &t->row[first[k]];
+        const row *like = &t->rows[first[k]];
         const group_count g = group_of(t, like);
         text_add(out, "\n## ");
         add_escaped(out, like->field[C_TASK], '|', 80); text_add(out, " on "); add_escaped(out, like->field[C_DEVICE], '|', 200);
@@ -3796,11 +3820,11 @@ static void leaderboard_make(const table *t, text *out)
         text_add(out, "| rank | time | speed-up | gain | 95 %% interval | PSNR dB | worst frame | peak MB | row | date | what |\n"
                       "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|\n");
         for (i = n = 0; i < t->n; i++)
-            if (row_group(&t->row[i], like) && (row_keep(&t->row[i]) || row_baseline(&t->row[i])) && row_number(&t->row[i], C_T_CAND) > 0) order[n++] = i;
+            if (row_group(&t->rows[i], like) && (row_keep(&t->rows[i]) || row_baseline(&t->rows[i])) && row_number(&t->rows[i], C_T_CAND) > 0) order[n++] = i;
         sort_table = t;
         qsort(order, (size_t)n, sizeof *order, by_time);
         for (i = 0; i < n; i++) {
-            const row *w = &t->row[order[i]];
+            const row *w = &t->rows[order[i]];
             const double speedup = g.base / row_number(w, C_T_CAND);
             text_add(out, "| %d | ", i + 1);
             add_ms(out, row_number(w, C_T_CAND));
@@ -3893,7 +3917,7 @@ static double label_cost(const plot *p, const box *b, const box *taken, int take
         }
         if (i < n && !d[i].keep) continue;
         if (isfinite(at)) {                     /* the tread up to here, and the riser */
-            s.x0 = from; s.x1 = i < n ? d[i].x : PLOT_RIGHT; s.y0 = at - 2; s.y1 = at + 2;
+            s.x0 = from; s.x1 = i < n ? d[i].x : (double)PLOT_RIGHT; s.y0 = at - 2; s.y1 = at + 2;
             if (box_cross(b, &s)) return INFINITY;
             if (i < n) {
                 s.x0 = d[i].x - 2; s.x1 = d[i].x + 2; s.y0 = at < d[i].y ? at : d[i].y; s.y1 = at < d[i].y ? d[i].y : at;
@@ -3925,7 +3949,7 @@ static void plot_labels(const plot *p, const table *t, const dot *d, int n, box 
         (void)tied;
         if (pick < 0) return;
         gain[0] = gain_at;
-        for (s = t->row[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
+        for (s = t->rows[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
         width = 6.3 * (chars + 1) + 44;
         for (level = 0; level < 14; level++) {
             const int right = level < 8, k = right ? level : (level - 7) / 2;
@@ -3940,17 +3964,16 @@ static void plot_labels(const plot *p, const table *t, const dot *d, int n, box 
         if (side) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, side > 0 ? x - 2 : x + width, side > 0 ? y + 2 : y - 4);
         text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", side < 0 || x < d[pick].x ? x + width : x, y,
                  side < 0 || x < d[pick].x ? " text-anchor=\"end\"" : "", exp(-gain_at) > 0.9 ? 1 : 0, 100 * (1 - exp(-gain_at)));
-        add_escaped(out, t->row[d[pick].row].field[C_DESC], '<', 36);
+        add_escaped(out, t->rows[d[pick].row].field[C_DESC], '<', 36);
         text_add(out, "</text>\n");
     }
 }
 
 static void plot_stairs(const plot *p, const dot *d, int n, text *out)
 {
-    text line;
+    text line = text_none();
     int i, first = 1;
     double last = 0, x0 = 0;
-    memset(&line, 0, sizeof line);
     for (i = 0; i < n; i++) {
         if (!d[i].keep) continue;
         text_add(&line, first ? "M%.1f %.1f" : "H%.1fV%.1f", d[i].x, d[i].y);
@@ -3968,7 +3991,7 @@ static void plot_stairs(const plot *p, const dot *d, int n, text *out)
 
 static void plot_panel(const table *t, int first, double y0, text *out)
 {
-    const row *like = &t->row[first];
+    const row *like = &t->rows[first];
     const group_count g = group_of(t, like);
     dot *d = (dot *)malloc((size_t)t->n * sizeof *d);
     box taken[LABEL_MAX + 6];
@@ -3979,11 +4002,11 @@ static void plot_panel(const table *t, int first, double y0, text *out)
     memset(&p, 0, sizeof p);
     p.y0 = y0;
     for (i = 0; i < t->n; i++) {
-        if (!row_group(&t->row[i], like)) continue;
+        if (!row_group(&t->rows[i], like)) continue;
         d[n].row = i;
-        d[n].ms = row_number(&t->row[i], C_T_CAND);
+        d[n].ms = row_number(&t->rows[i], C_T_CAND);
         d[n].timed = d[n].ms > 0;
-        d[n].keep = d[n].timed && (row_keep(&t->row[i]) || row_baseline(&t->row[i]));
+        d[n].keep = d[n].timed && (row_keep(&t->rows[i]) || row_baseline(&t->rows[i]));
         if (d[n].keep) now = d[n].ms;
         n++;
     }
@@ -4016,7 +4039,7 @@ static void plot_panel(const table *t, int first, double y0, text *out)
         taken[taken_n].x0 = PLOT_RIGHT - 130; taken[taken_n].x1 = PLOT_RIGHT; taken[taken_n].y0 = y - 18; taken[taken_n++].y1 = y + 2;
     }
     for (i = 0; i < n; i++) {
-        const row *w = &t->row[d[i].row];
+        const row *w = &t->rows[d[i].row];
         text_add(out, "<g><title>row %s, %s", w->field[C_N], w->field[C_VERDICT]);
         if (row_keep(w)) text_add(out, " %s %%", w->field[C_GAIN]);
         if (d[i].timed) { text_add(out, ", "); add_ms(out, d[i].ms); }
@@ -4040,7 +4063,7 @@ static void progress_make(const table *t, text *out)
 {
     int first[GROUPS], k, height, groups = table_groups(t, first, GROUPS);
     if (groups > PLOT_MAX) groups = PLOT_MAX;
-    while (groups > 1 && group_of(t, &t->row[first[groups - 1]]).attempts == 0) groups--;
+    while (groups > 1 && group_of(t, &t->rows[first[groups - 1]]).attempts == 0) groups--;
     height = (groups ? groups : 1) * PLOT_H;
     text_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n"
         "<title>Every attempt, and what was kept</title>\n<style>\n"
@@ -4084,7 +4107,6 @@ static void progress_block(const row *w, const char *profile, text *out)
     enum { TOP = 12 };
     profile_item item[AOPT_PROFILE_MAX];
     const int n = profile_items(profile, item, AOPT_PROFILE_MAX);
-    double total = 0, floor_ms = 0;
     const char *p;
     int i;
     text_add(out, "%s\n## Latest profile\n\nRow %s, ", progress_begin, w->field[C_N]);
@@ -4094,10 +4116,7 @@ static void progress_block(const row *w, const char *profile, text *out)
     text_add(out, ": ");
     add_escaped(out, w->field[C_DESC], '|', 200);
     text_add(out, "\n\n| item | calls | time | share | GFLOP/s | GB/s | x over its roofline |\n|---|---:|---:|---:|---:|---:|---:|\n");
-    for (i = 0; i < n; i++) {
-        total += item[i].ms;
-        if (isfinite(item[i].floor_ms)) floor_ms += item[i].floor_ms;
-        if (i >= TOP) continue;
+    for (i = 0; i < n && i < TOP; i++) {
         text_add(out, "| ");
         add_escaped(out, item[i].name, '|', 63);
         text_add(out, " | %.0f | ", item[i].calls);
@@ -4108,11 +4127,6 @@ static void progress_block(const row *w, const char *profile, text *out)
         text_add(out, item[i].floor_ms > 0 ? "%.1f |\n" : "- |\n", item[i].ms / item[i].floor_ms);
     }
     if (n > TOP) text_add(out, "\n%d smaller items are in `./harness show %s`.\n", n - TOP, w->field[C_N]);
-    if (floor_ms > 0) {
-        text_add(out, "\nWhole task: ");
-        add_ms(out, total); text_add(out, " in items whose floor is "); add_ms(out, floor_ms);
-        text_add(out, ", %.1fx from the roofline.\n", total / floor_ms);
-    }
     for (p = profile; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
         if (*p == '#') { text_add(out, "\n"); text_append(out, p + 1 + (p[1] == ' '), strcspn(p + 1 + (p[1] == ' '), "\n")); text_add(out, "\n"); }
     text_add(out, "%s\n", progress_end);
@@ -4145,22 +4159,20 @@ static int log_profile(const record *r, text *profile, int64_t *n)
 /* The block for the log's newest profile, "" if there is none. */
 static void progress_block_latest(const record *r, const table *t, text *out)
 {
-    text profile;
+    text profile = text_none();
     int64_t n;
     int i;
-    memset(&profile, 0, sizeof profile);
     text_append(out, "", 0);
     if (log_profile(r, &profile, &n))
         for (i = 0; i < t->n; i++)
-            if (strtoll(t->row[i].field[C_N], NULL, 10) == n) progress_block(&t->row[i], profile.data, out);
+            if (strtoll(t->rows[i].field[C_N], NULL, 10) == n) progress_block(&t->rows[i], profile.data, out);
     text_free(&profile);
 }
 
 static aopt_status file_update(const char *path, const text *want, aopt_error *err)
 {
-    text have;
+    text have = text_none();
     int same;
-    memset(&have, 0, sizeof have);
     same = file_read(path, RESULTS_LIMIT, &have, NULL) == AOPT_OK && have.n == want->n && memcmp(have.data, want->data, have.n) == 0;
     text_free(&have);
     return same ? AOPT_OK : file_write(path, want->data, want->n, 0644, err);
@@ -4170,13 +4182,10 @@ static aopt_status file_update(const char *path, const text *want, aopt_error *e
 static int views_write(const record *r, attempt *a)
 {
     char path[PATH_BYTES];
-    text view, block, page;
+    text view = text_none(), block = text_none(), page = text_none();
     aopt_error err;
     table t;
     int bad;
-    memset(&view, 0, sizeof view);
-    memset(&block, 0, sizeof block);
-    memset(&page, 0, sizeof page);
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
     leaderboard_make(&t, &view);
     path_join(path, r->root, "leaderboard.md");
@@ -4213,10 +4222,9 @@ static int git_commit(const record *r, const char *tree, const char *parent1, co
 {
     const char *args[10];
     git_extra x;
-    text t;
+    text t = text_none();
     int i = 0, ok;
     memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     x.date = date; x.input = message->data; x.input_n = message->n;
     args[i++] = "commit-tree"; args[i++] = tree;
     if (parent1[0]) { args[i++] = "-p"; args[i++] = parent1; }
@@ -4237,12 +4245,10 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
     const struct { const char *name, *data; } part[] = { { "gate.txt", a->gate_text }, { "samples.tsv", a->samples }, { "build.log", a->build_log },
                                                           { "stderr.tail", a->stderr_tail }, { "profile.txt", a->profile } };
     char tree_hex[65] = "", spec[96];
-    text tree, t;
+    text tree = text_none(), t = text_none();
     git_extra x;
     size_t i, n;
     int ok = 1;
-    memset(&tree, 0, sizeof tree);
-    memset(&t, 0, sizeof t);
     for (i = 0; i < 2; i++) if (source[i].data) ok = ok && blob_line(r, &tree, source_name[i], source[i].data, source[i].n);
     ok = ok && blob_line(r, &tree, "row.tsv", row_text->data, row_text->n);
     text_append(&t, r->results.data, r->results.n);
@@ -4288,10 +4294,9 @@ static int branch_commit(const record *r, const char *const *name, const text *d
     char index[PATH_BYTES], lock[PATH_BYTES], blob[65], was[65], mode[8], tree[65];
     const char *read_args[] = { "read-tree", "HEAD", NULL }, *write_args[] = { "write-tree", NULL };
     git_extra x;
-    text t;
+    text t = text_none();
     int i, ok = 1;
     memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     path_join(index, r->dir, "index");
     path_join(lock, r->dir, "index.lock");      /* ours alone, left by a killed run */
     unlink(index);
@@ -4361,14 +4366,6 @@ static int keep_commit(const record *r, const attempt *a, const text *source, co
     return ok;
 }
 
-/* "a+b" -> a, b; "" where there is none. */
-static void blob_split(const char *joined, char out[2][65])
-{
-    const char *plus = strchr(joined, '+');
-    snprintf(out[0], 65, "%.*s", plus ? (int)(plus - joined) : 64, joined);
-    snprintf(out[1], 65, "%s", plus ? plus + 1 : "");
-}
-
 /* Name of HEAD's sources in the scope of an attempt: "optimize.c's blob[+autoopt_kernels.cuh's]". */
 static void head_blobs(const record *r, int library, char out[136])
 {
@@ -4399,7 +4396,7 @@ static int record_count_lines(const record *r, const attempt *a)
    0, or a code >= 40 with a->why.  Nothing is changed before everything has been made and written down in `pending`. */
 static int record_finish(record *r, attempt *a, const char *dir, int strict)
 {
-    char path[PATH_BYTES], head[136], branch[256], number[24], got[136];
+    char path[PATH_BYTES], head[136], branch[256], number[24], got[136], hex[65];
     const int library = strchr(a->candidate_blob, '+') != NULL, commits = a->verdict == V_KEEP || a->verdict == V_BASELINE;
     text source[2], row_text;
     aopt_error err;
@@ -4416,26 +4413,26 @@ static int record_finish(record *r, attempt *a, const char *dir, int strict)
     if (strcmp(branch, r->branch) != 0 || (commits && strcmp(head, a->incumbent_blob) != 0))
         return refuse(a, 45, "run it again", "HEAD changed during the run: nothing is recorded, and optimize.c is as you left it");
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "./harness sync", "%s", err.message);
-    a->n = t.n ? strtoll(t.row[t.n - 1].field[C_N], NULL, 10) + 1 : 1;
+    a->n = t.n ? strtoll(t.rows[t.n - 1].field[C_N], NULL, 10) + 1 : 1;
     got[0] = 0;
     for (i = 0; i < 1 + library && rc == 0; i++) {
         path_join(path, dir, source_name[i]);
         if (file_read(path, SOURCE_LIMIT, &source[i], &err) != AOPT_OK) rc = refuse(a, 44, "run it again", "%s", err.message);
-        else if (!git_hash(r, source[i].data, source[i].n, 1, p.candidate[i])) rc = refuse(a, 42, "free some space", "git cannot store %s", path);
-        else snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", i ? "+" : "", p.candidate[i]);
+        else if (!git_hash(r, source[i].data, source[i].n, 1, hex)) rc = refuse(a, 42, "free some space", "git cannot store %s", path);
+        else snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", i ? "+" : "", hex);
     }
     if (rc == 0 && strcmp(got, a->candidate_blob) != 0) rc = refuse(a, 44, "run it again", "%s is not what was judged: %s, expected %s", dir, got, a->candidate_blob);
     if (rc == 0) {
         a->lines_changed = record_count_lines(r, a);
         row_make(a, &t, &row_text);
-        p.n = a->n;
-        blob_split(head, p.head_blob);
+        snprintf(p.n, sizeof p.n, "%lld", (long long)a->n);
+        if (a->verdict != V_BASELINE) snprintf(p.judged, sizeof p.judged, "%s", got);
+        snprintf(p.wanted, sizeof p.wanted, "%s", head);
         snprintf(p.verdict, sizeof p.verdict, "%s", verdict_name(a->verdict));
         snprintf(p.root, sizeof p.root, "%s", r->root); snprintf(p.gitdir, sizeof p.gitdir, "%s", r->gitdir);
         snprintf(p.branch, sizeof p.branch, "%s", r->branch); snprintf(p.old_head, sizeof p.old_head, "%s", r->head);
         snprintf(p.old_log, sizeof p.old_log, "%s", r->log);
         snprintf(p.strict, sizeof p.strict, "%s", strict ? "1" : "");
-        if (a->verdict == V_BASELINE) memset(p.candidate, 0, sizeof p.candidate);
         RECORD_STEP();
         if (!log_commit(r, a, source, &row_text, p.new_log) || (commits && r->branch[0] && !keep_commit(r, a, source, p.new_log, p.new_head)))
             rc = refuse(a, 42, "free some space, see git fsck, then run this again", "git cannot store the attempt; nothing was changed");
@@ -4495,7 +4492,7 @@ static void attempt_text(const attempt *a, text *out)
 /* The reverse.  0 = a field is absent or not readable. */
 static int attempt_parse(const char *data, attempt *a)
 {
-    char v[600], key[16], where[80];
+    char v[600], key[24], where[80];
     int i, ok = kv_get(data, "verdict", v, sizeof v);
     attempt_init(a);
     for (i = V_NONE; i <= V_REFUSED && strcmp(verdict_name((verdict_id)i), v) != 0; i++) { }
@@ -4526,13 +4523,13 @@ typedef struct job {
     int64_t adopted;
     int n;                              /* candidates, numbered from 1 */
     int approve;                        /* as in judge_job */
-    text text;                          /* job.tsv */
+    text lines;                         /* job.tsv */
     table known;                        /* results.tsv as it was packed */
 } job;
 
 static void job_free(job *j)
 {
-    text_free(&j->text);
+    text_free(&j->lines);
     table_free(&j->known);
 }
 
@@ -4541,10 +4538,9 @@ static int pack_tree(const record *r, const char *job_dir, const char *name, con
 {
     char dir[PATH_BYTES], path[PATH_BYTES], source[PATH_BYTES], blob[65], joined[136] = "", hex[65], key[64];
     struct stat st;
-    text t;
+    text t = text_none();
     aopt_error err;
     int i, rc = 0;
-    memset(&t, 0, sizeof t);
     path_join(dir, job_dir, name);
     if (mkdir(dir, 0777) != 0) return refuse(a, 42, "free some space, mend the permissions", "%s: %s", dir, strerror(errno));
     for (i = 0; i < 1 + library && rc == 0; i++) {
@@ -4579,9 +4575,8 @@ static int job_pack(const record *r, const char *dir, const char *task_name, con
     const int library = strcmp(scope, "library") == 0;
     char name[64], key[80], number[24], hex[65], path[PATH_BYTES];
     aopt_error err;
-    text t;
+    text t = text_none();
     int i, rc = 0;
-    memset(&t, 0, sizeof t);
     if (mkdir(dir, 0777) != 0) return refuse(a, 2, "name a folder that does not exist yet", "%s: %s", dir, strerror(errno));
     kv_add(&t, "format", "1");
     kv_add(&t, "parent", r->head); kv_add(&t, "task", task_name); kv_add(&t, "scope", scope); kv_add(&t, "harness_hash", harness_hash);
@@ -4612,35 +4607,34 @@ static int job_load(job *j, const char *dir, attempt *a)
     static const char next[] = "pack it again";
     char path[PATH_BYTES], name[64], key[80], want[65], hex[65], number[24];
     aopt_error err;
-    text t;
+    text t = text_none();
     const char *seal;
     int i;
     memset(j, 0, sizeof *j);
-    memset(&t, 0, sizeof t);
     snprintf(j->dir, sizeof j->dir, "%s", dir);
     path_join(path, dir, "job.tsv");
-    if (file_read(path, RESULTS_LIMIT, &j->text, &err) != AOPT_OK) return refuse(a, 2, "./harness pack JOB makes one", "%s", err.message);
-    seal = strstr(j->text.data, "\nseal\t");
-    sha256_hex(j->text.data, seal ? (size_t)(seal + 1 - j->text.data) : 0, hex);
-    if (!kv_get(j->text.data, "seal", j->seal, sizeof j->seal) || strcmp(hex, j->seal) != 0) return refuse(a, 44, next, "%s was edited after it was packed", path);
-    if (!kv_get(j->text.data, "format", number, sizeof number) || strcmp(number, "1") != 0) return refuse(a, 44, next, "%s: format %s, expected 1", path, number);
-    kv_get(j->text.data, "parent", j->parent, sizeof j->parent); kv_get(j->text.data, "task", j->task, sizeof j->task);
-    kv_get(j->text.data, "scope", j->scope, sizeof j->scope); kv_get(j->text.data, "harness_hash", j->harness_hash, sizeof j->harness_hash);
-    kv_get(j->text.data, "incumbent", j->incumbent, sizeof j->incumbent);
-    kv_get(j->text.data, "adopted", number, sizeof number); j->adopted = strtoll(number, NULL, 10);
-    kv_get(j->text.data, "candidates", number, sizeof number); j->n = atoi(number);
+    if (file_read(path, RESULTS_LIMIT, &j->lines, &err) != AOPT_OK) return refuse(a, 2, "./harness pack JOB makes one", "%s", err.message);
+    seal = strstr(j->lines.data, "\nseal\t");
+    sha256_hex(j->lines.data, seal ? (size_t)(seal + 1 - j->lines.data) : 0, hex);
+    if (!kv_get(j->lines.data, "seal", j->seal, sizeof j->seal) || strcmp(hex, j->seal) != 0) return refuse(a, 44, next, "%s was edited after it was packed", path);
+    if (!kv_get(j->lines.data, "format", number, sizeof number) || strcmp(number, "1") != 0) return refuse(a, 44, next, "%s: format %s, expected 1", path, number);
+    kv_get(j->lines.data, "parent", j->parent, sizeof j->parent); kv_get(j->lines.data, "task", j->task, sizeof j->task);
+    kv_get(j->lines.data, "scope", j->scope, sizeof j->scope); kv_get(j->lines.data, "harness_hash", j->harness_hash, sizeof j->harness_hash);
+    kv_get(j->lines.data, "incumbent", j->incumbent, sizeof j->incumbent);
+    kv_get(j->lines.data, "adopted", number, sizeof number); j->adopted = strtoll(number, NULL, 10);
+    kv_get(j->lines.data, "candidates", number, sizeof number); j->n = atoi(number);
     for (i = 0; i <= j->n; i++) {
         snprintf(name, sizeof name, i ? "candidate-%d" : "incumbent", i);
         snprintf(key, sizeof key, "%s_hash", name);
         path_join(path, dir, name);
-        if (!kv_get(j->text.data, key, want, sizeof want) || tree_sha256(path, hex, &err) != AOPT_OK || strcmp(hex, want) != 0)
+        if (!kv_get(j->lines.data, key, want, sizeof want) || tree_sha256(path, hex, &err) != AOPT_OK || strcmp(hex, want) != 0)
             return refuse(a, 44, next, "%s is not what was packed: SHA-256 %.12s, expected %.12s", path, hex, want);
     }
     path_join(path, dir, "results.tsv");
     if (file_read(path, RESULTS_LIMIT, &t, &err) != AOPT_OK || table_parse(t.data, t.n, &j->known, &err) != AOPT_OK) refuse(a, 44, next, "%s", err.message);
     else {
         sha256_hex(t.data, t.n, hex);
-        if (!kv_get(j->text.data, "results_hash", want, sizeof want) || strcmp(hex, want) != 0) refuse(a, 44, next, "%s was edited after it was packed", path);
+        if (!kv_get(j->lines.data, "results_hash", want, sizeof want) || strcmp(hex, want) != 0) refuse(a, 44, next, "%s was edited after it was packed", path);
         else { text_free(&t); return 0; }
     }
     text_free(&t);
@@ -4658,8 +4652,7 @@ static void job_tree(const job *j, int k, char out[PATH_BYTES])
 static void result_seal(const job *j, const char *before, const attempt *a, char hex[65])
 {
     aopt_sha256 s;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     aopt_sha256_begin(&s);
     aopt_sha256_add(&s, j->seal, strlen(j->seal));
     aopt_sha256_add(&s, before, strlen(before));
@@ -4678,9 +4671,8 @@ static int result_write(const job *j, int k, const char *before, attempt *a)
     char name[64], dir[PATH_BYTES], path[PATH_BYTES], final[PATH_BYTES];
     attempt failed;
     aopt_error err;
-    text t;
+    text t = text_none();
     int bad;
-    memset(&t, 0, sizeof t);
     snprintf(name, sizeof name, "result-%d", k);
     path_join(final, j->dir, name);
     snprintf(name, sizeof name, "result-%d.tmp", k);
@@ -4708,9 +4700,8 @@ static int result_read(const job *j, int k, const char *before, attempt *a)
 {
     char name[64], dir[PATH_BYTES], path[PATH_BYTES], hex[65];
     aopt_error err;
-    text t;
+    text t = text_none();
     int ok;
-    memset(&t, 0, sizeof t);
     snprintf(name, sizeof name, "result-%d", k);
     path_join(dir, j->dir, name);
     if (access(dir, F_OK) != 0) return -1;
@@ -4737,7 +4728,7 @@ static int64_t job_known(const job *j, const attempt *a)
     int64_t n = 0;
     int i;
     for (i = 0; i < j->known.n; i++) {
-        const row *w = &j->known.row[i];
+        const row *w = &j->known.rows[i];
         field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
         field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
         if (strtoll(w->field[C_N], NULL, 10) <= j->adopted || strcmp(task_name, a->task) != 0 || strcmp(device, a->device) != 0
@@ -4753,7 +4744,7 @@ static int job_has_baseline(const job *j, const attempt *a)
     char task_name[256], device[256];
     int i;
     for (i = 0; i < j->known.n; i++) {
-        const row *w = &j->known.row[i];
+        const row *w = &j->known.rows[i];
         field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
         field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
         if (row_baseline(w) && strtoll(w->field[C_N], NULL, 10) > j->adopted && strcmp(task_name, a->task) == 0 && strcmp(device, a->device) == 0) return 1;
@@ -4765,7 +4756,7 @@ static int job_has_baseline(const job *j, const attempt *a)
    or our refusal. */
 static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt *a)
 {
-    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], key[80], name[64];
+    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], key[80], name[64], desc[204];
     judge_job jj;
     aopt_error err;
     int64_t known;
@@ -4774,18 +4765,19 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
     job_tree(j, k, candidate_dir);
     job_tree(j, incumbent, incumbent_dir);
     snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
-    kv_get(j->text.data, name, a->candidate_blob, sizeof a->candidate_blob);
+    kv_get(j->lines.data, name, a->candidate_blob, sizeof a->candidate_blob);
     snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->text.data, key, a->candidate, sizeof a->candidate);
-    snprintf(key, sizeof key, "%s_desc", name);
-    kv_get(j->text.data, key, a->desc, sizeof a->desc);
+    kv_get(j->lines.data, key, a->candidate, sizeof a->candidate);
+    snprintf(key, sizeof key, "%s_desc", k || j->n ? name : "candidate-1");      /* unchanged code: said of the baseline */
+    kv_get(j->lines.data, key, desc, sizeof desc);
+    if (!desc[0]) snprintf(desc, sizeof desc, "baseline");
+    snprintf(a->desc, sizeof a->desc, "%s", desc);
     snprintf(key, sizeof key, "%s_attack", name);
-    kv_get(j->text.data, key, a->attack, sizeof a->attack);
+    kv_get(j->lines.data, key, a->attack, sizeof a->attack);
     snprintf(name, sizeof name, incumbent ? "candidate-%d" : "incumbent", incumbent);
-    kv_get(j->text.data, name, a->incumbent_blob, sizeof a->incumbent_blob);
+    kv_get(j->lines.data, name, a->incumbent_blob, sizeof a->incumbent_blob);
     snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->text.data, key, a->incumbent, sizeof a->incumbent);
-    if (k == 0) snprintf(a->desc, sizeof a->desc, "baseline");
+    kv_get(j->lines.data, key, a->incumbent, sizeof a->incumbent);
     snprintf(a->scope, sizeof a->scope, "%s", j->scope);
     snprintf(a->via, sizeof a->via, "local");
     snprintf(a->task, sizeof a->task, "%s", j->task);
@@ -4803,7 +4795,7 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
         snprintf(a->next, sizeof a->next, "edit optimize.c");
         return 0;
     }
-    jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = a->desc;
+    jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
     jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
     jj.goals = g; jj.approve = j->approve;
     if (judge_attempt(&jj, a, &err) != AOPT_OK) return refuse(a, 125, "./harness verify", "%s", err.message);
@@ -4827,11 +4819,11 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     char before[65] = "", dir[PATH_BYTES];
     const double start = aopt_seconds();
     double slowest = 0;
-    text seals;
+    text seals = text_none();
     const char *const args[] = { "log", "--format=%(trailers:key=Autoopt-Seal,valueonly)", "--first-parent", r && r->log[0] ? r->log : "HEAD", NULL };
     int k, rc = 0, incumbent = 0, recorded = 0, done = 0;
-    memset(&seals, 0, sizeof seals);
     text_append(&seals, "", 0);
+    if (measure) rc = lock_gpu(a);
     if (r && !strict) git_run(r, NULL, &seals, NULL, args);
     for (k = 0; k <= j->n && rc == 0; k++) {
         attempt_free(a);
@@ -4902,7 +4894,7 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     }
     if (rc == 0) {
         j.approve = approve;
-        kv_get(j.text.data, "candidate-1", candidate, sizeof candidate);
+        kv_get(j.lines.data, "candidate-1", candidate, sizeof candidate);
         if (strcmp(candidate, j.incumbent) == 0) j.n = 0;       /* unchanged code: the baseline alone */
         rc = job_run(&j, &r, g, 1, 0, 1, &a);
     } else verdict_print(&a);
@@ -5048,18 +5040,17 @@ typedef struct goal_state {
    below the nibble threshold; an item counts as attacked if one of these attempts named it. */
 static void goal_of(const record *r, const goals *g, const table *t, const row *like, goal_state *s)
 {
-    text profile;
+    text profile = text_none();
     int64_t n;
     int i, k, left = 0, want;
     double hours = 0;
     struct tm tm;
     memset(s, 0, sizeof *s);
-    memset(&profile, 0, sizeof profile);
     want = g->stop_top_items < 8 ? g->stop_top_items : 8;
     if (log_profile(r, &profile, &n)) s->top_n = profile_items(profile.data, s->top, want);
     text_free(&profile);
     for (i = 0; i < t->n; i++) {
-        const row *w = &t->row[i];
+        const row *w = &t->rows[i];
         if (!row_group(w, like)) continue;
         if (hours <= 0 && strtoll(w->field[C_N], NULL, 10) > r->adopted) {
             memset(&tm, 0, sizeof tm);
@@ -5105,7 +5096,7 @@ static void advise(const record *r, const goals *g, attempt *a)
     aopt_error err;
     char to[120] = "";
     if (!verdict_recorded(a->verdict) || table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return;
-    goal_of(r, g, &t, &t.row[t.n - 1], &s);
+    goal_of(r, g, &t, &t.rows[t.n - 1], &s);
     item = goal_item(&s);
     if (item) snprintf(to, sizeof to, "%.60s (%.1f %% of the time)", item->name, item->share);
     if (a->verdict == V_KEEP && !a->commit[0]) snprintf(a->next, sizeof a->next, "HEAD is detached: not committed, optimize.c stays as it is; git switch -c NAME, then run again");
@@ -5146,17 +5137,16 @@ static void view_close(view *v)
 static const row *view_row(const view *v, const char *task_name)
 {
     int i;
-    for (i = v->t.n - 1; i >= 0; i--) if (!task_name || row_is(&v->t.row[i], C_TASK, task_name)) return &v->t.row[i];
+    for (i = v->t.n - 1; i >= 0; i--) if (!task_name || row_is(&v->t.rows[i], C_TASK, task_name)) return &v->t.rows[i];
     return NULL;
 }
 
 /* Rows that the branch does not carry yet. */
 static int view_uncommitted(const view *v)
 {
-    text t;
+    text t = text_none();
     int n = v->t.n;
     size_t i;
-    memset(&t, 0, sizeof t);
     if (git_blob(&v->r, "HEAD:./results.tsv", &t)) for (i = 0, n++; i < t.n; i++) n -= t.data[i] == '\n';
     text_free(&t);
     return n > 0 ? n : 0;
@@ -5172,7 +5162,7 @@ static void status_json(const view *v, const row *like, const group_count *g, co
         json_text(out, "task", like->field[C_TASK]);
         json_text(out, "device", like->field[C_DEVICE]);
         json_number(out, "baseline_ms", g->base); json_number(out, "best_ms", g->best); json_number(out, "speedup", g->base / g->best);
-        json_number(out, "best_row", g->best_row >= 0 ? row_number(&v->t.row[g->best_row], C_N) : NAN);
+        json_number(out, "best_row", g->best_row >= 0 ? row_number(&v->t.rows[g->best_row], C_N) : NAN);
         text_add(out, ",\"attempts\":%d,\"keeps\":%d,\"since_keep\":%d,\"nibbles\":%d,\"may_stop\":%s", g->attempts, g->keeps, s->since_keep, s->nibbles, s->may_stop ? "true" : "false");
         json_text(out, "reason", s->reason);
         text_add(out, ",\"top\":[");
@@ -5184,7 +5174,7 @@ static void status_json(const view *v, const row *like, const group_count *g, co
         }
         text_add(out, "],\"last\":[");
         for (i = v->t.n - 1; i >= 0 && shown < 5; i--) {
-            const row *w = &v->t.row[i];
+            const row *w = &v->t.rows[i];
             if (!row_group(w, like)) continue;
             text_add(out, "%s{\"n\":%s,\"verdict\":\"%s\",\"code\":%s", shown++ ? "," : "", w->field[C_N], w->field[C_VERDICT], w->field[C_CODE]);
             json_number(out, "gain_pct", row_number(w, C_GAIN)); json_number(out, "t_cand_ms", row_number(w, C_T_CAND));
@@ -5204,11 +5194,11 @@ static void status_text(const view *v, const row *like, const group_count *g, co
     if (!like) { text_add(out, "record    empty: ./harness --desc \"baseline\"\n"); return; }
     text_add(out, "task      %s on %s\nbaseline  ", like->field[C_TASK], like->field[C_DEVICE]);
     add_ms(out, g->base); text_add(out, "\nbest      "); add_ms(out, g->best);
-    if (g->best_row >= 0) text_add(out, ", %.2fx, row %s: %s", g->base / g->best, v->t.row[g->best_row].field[C_N], v->t.row[g->best_row].field[C_DESC]);
+    if (g->best_row >= 0) text_add(out, ", %.2fx, row %s: %s", g->base / g->best, v->t.rows[g->best_row].field[C_N], v->t.rows[g->best_row].field[C_DESC]);
     text_add(out, "\nattempts  %d, %d kept, %d since the last keep\n", g->attempts, g->keeps, s->since_keep);
-    while (from > 0 && shown < 5) shown += row_group(&v->t.row[--from], like);
+    while (from > 0 && shown < 5) shown += row_group(&v->t.rows[--from], like);
     for (i = from; i < v->t.n; i++) {
-        const row *w = &v->t.row[i];
+        const row *w = &v->t.rows[i];
         if (!row_group(w, like)) continue;
         text_add(out, "  %4s  %-8s %3s  %8s %%  ", w->field[C_N], w->field[C_VERDICT], w->field[C_CODE], w->field[C_GAIN]);
         add_ms(out, row_number(w, C_T_CAND));
@@ -5228,14 +5218,13 @@ static int command_status(int argc, char **argv)
     const row *like;
     goal_state s;
     group_count g;
-    text out;
+    text out = text_none();
     int i, json = 0, rc;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0 && !is_goal) json = 1;
         else if (strcmp(argv[i], "--task") == 0 && i + 1 < argc) task_name = argv[++i];
         else return usage_error(is_goal ? "goal [--task NAME]" : "status [--json] [--task NAME]");
     }
-    memset(&out, 0, sizeof out);
     memset(&s, 0, sizeof s);
     memset(&g, 0, sizeof g);
     rc = view_open(&v);
@@ -5264,21 +5253,20 @@ static int command_report(int argc, char **argv)
 {
     static view v;
     int first[GROUPS], k, i, rc, groups;
-    text out;
+    text out = text_none();
     if (argc != 1) return usage_error("report");
     (void)argv;
-    memset(&out, 0, sizeof out);
     rc = view_open(&v);
     groups = rc == 0 ? table_groups(&v.t, first, GROUPS) : 0;
     for (k = 0; k < groups; k++) {
-        const row *like = &v.t.row[first[k]];
+        const row *like = &v.t.rows[first[k]];
         const group_count g = group_of(&v.t, like);
         double chained = 1, at_start = NAN;
         text_add(&out, "%s## %s on %s\n\n%d attempts, %d kept", k ? "\n" : "", like->field[C_TASK], like->field[C_DEVICE], g.attempts, g.keeps);
         if (g.base > 0 && g.best > 0) { text_add(&out, "; baseline "); add_ms(&out, g.base); text_add(&out, ", best "); add_ms(&out, g.best); text_add(&out, ", %.2fx", g.base / g.best); }
         text_add(&out, "\n\n");
         for (i = 0; i < v.t.n; i++) {
-            const row *w = &v.t.row[i];
+            const row *w = &v.t.rows[i];
             if (!row_group(w, like)) continue;
             if (row_baseline(w)) { at_start = row_number(w, C_T_CAND); chained = 1; }
             else if (row_keep(w)) chained *= 1 - row_number(w, C_GAIN) / 100;
@@ -5301,22 +5289,21 @@ static int command_show(int argc, char **argv)
     static const char *const part[] = { "attempt.tsv", "gate.txt", "profile.txt", "build.log", "stderr.tail" };
     char commit[65], spec[PATH_BYTES], field[2][140];
     const char *args[8];
-    text t;
+    text t = text_none();
     long long n, last;
     int i, rc;
     if (argc < 2 || argc > 3 || sscanf(argv[1], "%lld", &n) != 1) return usage_error("show N [FILE | --diff]");
     rc = view_open(&v);
-    memset(&t, 0, sizeof t);
     if (rc == 0) {
-        last = v.t.n ? strtoll(v.t.row[v.t.n - 1].field[C_N], NULL, 10) : 0;
+        last = v.t.n ? strtoll(v.t.rows[v.t.n - 1].field[C_N], NULL, 10) : 0;
         snprintf(spec, sizeof spec, "%s~%lld", v.r.log, last - n);
         if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse", "-q", "--verify", spec, (const char *)NULL)) {
             fprintf(stderr, "harness: no row %lld in the log of this clone\n", n);
             rc = 2;
         } else if (argc == 3 && strcmp(argv[2], "--diff") == 0) {
-            for (i = 0; i < v.t.n && strtoll(v.t.row[i].field[C_N], NULL, 10) != n; i++) { }
-            snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.row[i].field[C_PARENT], "+"), v.t.row[i].field[C_PARENT]);
-            snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.row[i].field[C_CANDIDATE], "+"), v.t.row[i].field[C_CANDIDATE]);
+            for (i = 0; i < v.t.n && strtoll(v.t.rows[i].field[C_N], NULL, 10) != n; i++) { }
+            snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.rows[i].field[C_PARENT], "+"), v.t.rows[i].field[C_PARENT]);
+            snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.rows[i].field[C_CANDIDATE], "+"), v.t.rows[i].field[C_CANDIDATE]);
             args[0] = "diff"; args[1] = "--no-ext-diff"; args[2] = "--no-textconv"; args[3] = field[0]; args[4] = field[1]; args[5] = NULL;
             rc = git_run(&v.r, NULL, &t, NULL, args) == 0 ? 0 : 2;
         } else if (argc == 3) {
@@ -5413,13 +5400,9 @@ static void audit_log(const record *r, audit *u)
 {
     const char *const list[] = { "rev-list", "--first-parent", "--reverse", r->log, NULL };
     char spec[PATH_BYTES], hex[65], mode[8], commit[65], blobs[2][65], candidate[140];
-    text commits, row_text, all, before;
+    text commits = text_none(), row_text = text_none(), all = text_none(), before = text_none();
     const char *p;
     int i;
-    memset(&commits, 0, sizeof commits);
-    memset(&row_text, 0, sizeof row_text);
-    memset(&all, 0, sizeof all);
-    memset(&before, 0, sizeof before);
     git_run(r, NULL, &commits, NULL, list);
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         const char *f;
@@ -5453,17 +5436,13 @@ static void audit_branch(const record *r, const table *t, audit *u)
 {
     const char *const list[] = { "log", "--first-parent", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)", "HEAD", NULL };
     char line[300], commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
-    text head, want, have, commits;
+    text head = text_none(), want = text_none(), have = text_none(), commits = text_none();
     attempt a;
     table at_head;
     aopt_error err;
     const char *p;
     long long n;
     int i, k;
-    memset(&head, 0, sizeof head);
-    memset(&want, 0, sizeof want);
-    memset(&have, 0, sizeof have);
-    memset(&commits, 0, sizeof commits);
     attempt_init(&a);
     if (git_blob(r, "HEAD:./results.tsv", &head) && (head.n > r->results.n || memcmp(head.data, r->results.data, head.n) != 0)) {
         results_refuse(&head, &r->results, &a);
@@ -5481,8 +5460,8 @@ static void audit_branch(const record *r, const table *t, audit *u)
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         snprintf(line, sizeof line, "%.*s", (int)strcspn(p, "\n"), p);
         if (sscanf(line, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
-        for (i = 0; i < t->n && strtoll(t->row[i].field[C_N], NULL, 10) != n; i++) { }
-        audit_say(u, i < t->n && row_is(&t->row[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
+        for (i = 0; i < t->n && strtoll(t->rows[i].field[C_N], NULL, 10) != n; i++) { }
+        audit_say(u, i < t->n && row_is(&t->rows[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
         blob_split(candidate, blobs);
         for (k = 0; k < 2; k++)
             if (blobs[k][0] && git_entry(r, commit, source_name[k], hex, mode))
@@ -5495,15 +5474,14 @@ static void audit_branch(const record *r, const table *t, audit *u)
    baseline must come out within tolerance_pct, and the quality within 1 dB anywhere. */
 static void audit_row(const record *r, const goals *g, const table *t, int i, const char *work, double tolerance_pct, audit *u)
 {
-    const row *w = &t->row[i];
-    char dir[PATH_BYTES], path[PATH_BYTES], blobs[2][65], task_name[64], device[256];
+    const row *w = &t->rows[i];
+    char dir[PATH_BYTES], path[PATH_BYTES], blobs[2][65], task_name[48], device[256];
     judge_job jj;
     attempt a;
     aopt_error err;
-    text source;
+    text source = text_none();
     double was, now;
     int k, ok = 1;
-    memset(&source, 0, sizeof source);
     memset(&jj, 0, sizeof jj);
     attempt_init(&a);
     field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
@@ -5561,7 +5539,7 @@ static int audit_here(double tolerance_pct)
     else {
         if (r.log[0]) audit_log(&r, &u);
         audit_branch(&r, &t, &u);
-        for (i = 0; i < t.n; i++) if (row_keep(&t.row[i])) audit_row(&r, &g, &t, i, r.dir, tolerance_pct, &u);
+        for (i = 0; i < t.n; i++) if (row_keep(&t.rows[i])) audit_row(&r, &g, &t, i, r.dir, tolerance_pct, &u);
         printf("audit: %d rows, %d facts checked, %d kept sources judged again, %d wrong\n", t.n, u.checked, u.judged, u.bad);
         rc = u.bad ? 44 : 0;
         table_free(&t);
@@ -5596,7 +5574,7 @@ static int command_audit(int argc, char **argv)
     process p;
     attempt a;
     record r;
-    text out;
+    text out = text_none();
     int i, rc, here = 0;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--here") == 0) here = 1;
@@ -5605,7 +5583,6 @@ static int command_audit(int argc, char **argv)
     }
     if (here) return audit_here(tolerance_pct);
     attempt_init(&a);
-    memset(&out, 0, sizeof out);
     memset(&p, 0, sizeof p);
     if ((rc = record_open(&r, 0, &a)) != 0) { printf("AUDIT FAIL %s\nNEXT %s\n", a.why, a.next); record_close(&r); return rc; }
     snprintf(work, sizeof work, "%s/autoopt-audit.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
@@ -5622,7 +5599,7 @@ static int command_audit(int argc, char **argv)
             || (r.log[0] && git(&c, "fetch", "-q", "origin", "+refs/autoopt/log:refs/autoopt/log", (const char *)NULL) != 0 && git(&c, "update-ref", "refs/autoopt/log", r.log, (const char *)NULL) != 0))
             printf("AUDIT FAIL git checkout %s in the clone\n", r.head);
         else {
-            if (snprintf(source, sizeof source, "%s/%s", clone, r.prefix) >= (int)sizeof source) rc = 42;
+            path_join(source, clone, r.prefix);
             path_join(from, r.root, "assets");
             path_join(clone, source, "assets");
             audit_assets(from, clone);

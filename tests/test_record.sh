@@ -357,6 +357,24 @@ cp "$work/driver" harness
 run 0 show 2 optimize.c
 has "a plain clone carries every attempt" "$out" "gain 5 ms 90"
 
+begin "scope library: kernels and optimize.c are judged, kept and restored together"
+new library
+echo '/* kernels */' >autoopt_kernels.cuh; git add autoopt_kernels.cuh; git commit -q -m kernels
+try 0 baseline
+edit "verdict KEEP gain 5 ms 90"; echo '/* faster kernels */' >autoopt_kernels.cuh
+try 0 "both" --scope library
+is "committed" "$(git diff --name-only HEAD^ HEAD | tr '\n' ' ')" "autoopt_kernels.cuh leaderboard.md optimize.c progress.svg results.tsv "
+is "row" "$(tail -1 results.tsv | cut -f 7,9)" "library	$(blob HEAD:optimize.c)+$(blob HEAD:autoopt_kernels.cuh)"
+echo '/* worse kernels */' >autoopt_kernels.cuh
+edit "verdict NOISE gain 0 ms 90"
+try 1 "noise" --scope library
+is status "$(git status --porcelain -- optimize.c autoopt_kernels.cuh)" ""
+edit "verdict NOISE gain 0 ms 91"; echo '/* mine */' >>autoopt_kernels.cuh
+try 1 "scope optimize leaves kernels alone"
+is kernels "$(git status --porcelain -- optimize.c autoopt_kernels.cuh)" " M autoopt_kernels.cuh"
+git checkout -q autoopt_kernels.cuh
+run 0 audit
+
 begin "disk full: 42, nothing moved, and the next run finishes"
 if mkdir -p "$work/full" && mount -t tmpfs -o size=24m tmpfs "$work/full" 2>/dev/null; then
     cp -r "$work/base/." "$work/full/"; cd "$work/full"
