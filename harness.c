@@ -2916,92 +2916,113 @@ static text text_none(void)
     return t;
 }
 
-typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;
+typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;     /* all zero = nothing special */
 
-/* Run git in the root: its output is appended to out, its complaints to errs; NULL = dropped.  Hooks, filters, monitors, signing and the
-   caller's GIT_* variables have no say.  Returns git's exit status, or negative. */
-static int git_run(const record *r, const git_extra *x, text *out, text *errs, const char *const *args)
+/* The environment of git: ours without GIT_*, and whatever x and r say.  store holds the strings made here. */
+static const char **git_environment(const record *r, const git_extra *x, char store[7][PATH_BYTES + 40])
+{
+    static const char *const fixed[] = { "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1" };
+    const char *const key[7] = { "GIT_INDEX_FILE", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL" };
+    const char *value[7];
+    const char **env;
+    int i, n = 0;
+    value[0] = x ? x->index : NULL;
+    value[1] = value[2] = x ? x->date : NULL;
+    value[3] = value[5] = r->name[0] ? r->name : NULL;
+    value[4] = value[6] = r->name[0] ? r->email : NULL;
+    while (environ[n]) n++;
+    env = (const char **)malloc((size_t)(n + 12) * sizeof *env);
+    if (!env) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
+    for (i = n = 0; environ[i]; i++)
+        if (strncmp(environ[i], "GIT_", 4) != 0 && strncmp(environ[i], "LC_ALL=", 7) != 0 && strncmp(environ[i], "LANGUAGE=", 9) != 0) env[n++] = environ[i];
+    for (i = 0; i < 4; i++) env[n++] = fixed[i];
+    for (i = 0; i < 7; i++)
+        if (value[i]) {
+            snprintf(store[i], PATH_BYTES + 40, "%s=%s", key[i], value[i]);
+            env[n++] = store[i];
+        }
+    env[n] = NULL;
+    return env;
+}
+
+/* Run git in the root; out gets its output, errs its complaints (appended; NULL = dropped).  words: separated by spaces, a word that is
+   exactly %s stands for the next argument.  Hooks, filters, monitors, signing and the caller's GIT_* variables have no say.
+   Returns git's exit status, or negative. */
+static int git_words(const record *r, const git_extra *x, text *out, text *errs, const char *words, va_list rest)
 {
     static const char *const fixed[] = { "git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgsign=false",
         "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsync=committed,reference", "-c", "i18n.commitEncoding=UTF-8",
         "-c", "core.quotePath=false", "-c", "core.safecrlf=false" };
-    enum { FIXED = sizeof fixed / sizeof fixed[0] };
-    const char *argv[FIXED + 48];
-    const char **env;
-    char var[7][PATH_BYTES + 40];
-    text ignored = text_none();
+    enum { FIXED = sizeof fixed / sizeof fixed[0], WORDS = 24 };
+    char copy[1024], store[7][PATH_BYTES + 40], *w, *save = NULL;
+    const char *argv[FIXED + WORDS + 1];
+    text dropped = text_none();
     process p;
-    int i, n = 0, rc, var_n = 0;
-
+    int i, rc;
     for (i = 0; i < FIXED; i++) argv[i] = fixed[i];
-    for (i = 0; args[i] && i < 47; i++) argv[FIXED + i] = args[i];
-    argv[FIXED + i] = NULL;
-    while (environ[n]) n++;
-    env = (const char **)malloc((size_t)(n + 16) * sizeof *env);
-    if (!env) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
-    for (i = n = 0; environ[i]; i++)
-        if (strncmp(environ[i], "GIT_", 4) != 0 && strncmp(environ[i], "LC_ALL=", 7) != 0 && strncmp(environ[i], "LANGUAGE=", 9) != 0) env[n++] = environ[i];
-    env[n++] = "LC_ALL=C";
-    env[n++] = "GIT_OPTIONAL_LOCKS=0";
-    env[n++] = "GIT_TERMINAL_PROMPT=0";
-    env[n++] = "GIT_NO_REPLACE_OBJECTS=1";
-    if (x && x->index) snprintf(var[var_n++], sizeof var[0], "GIT_INDEX_FILE=%s", x->index);
-    if (x && x->date) {
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_DATE=%s", x->date);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_DATE=%s", x->date);
-    }
-    if (r->name[0]) {
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_NAME=%s", r->name);
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_EMAIL=%s", r->email);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_NAME=%s", r->name);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_EMAIL=%s", r->email);
-    }
-    for (i = 0; i < var_n; i++) env[n++] = var[i];
-    env[n] = NULL;
-
+    snprintf(copy, sizeof copy, "%s", words);
+    for (w = strtok_r(copy, " ", &save); w && i < FIXED + WORDS; w = strtok_r(NULL, " ", &save))
+        argv[i++] = strcmp(w, "%s") == 0 ? va_arg(rest, const char *) : w;
+    argv[i] = NULL;
     memset(&p, 0, sizeof p);
-    p.argv = argv; p.env = env; p.cwd = r->root; p.timeout_s = 600;
+    p.argv = argv; p.env = git_environment(r, x, store); p.cwd = r->root; p.timeout_s = 600;
     if (x) { p.input = x->input; p.input_n = x->input_n; }
-    rc = process_run(&p, out ? out : &ignored, errs ? errs : &ignored);
-    text_free(&ignored);
-    free((void *)env);
+    rc = process_run(&p, out ? out : &dropped, errs ? errs : &dropped);
+    text_free(&dropped);
+    free((void *)(uintptr_t)p.env);
     return rc;
 }
 
-enum { GIT_ARGS = 24 };
-static void git_collect(const char **args, const char *first, va_list rest)
+static int git_errs(const record *r, text *out, text *errs, const char *words, ...)
 {
-    int i = 0;
-    for (args[i++] = first; i < GIT_ARGS - 1 && (args[i] = va_arg(rest, const char *)) != NULL; i++) { }
-    args[GIT_ARGS - 1] = NULL;
-}
-
-/* The arguments end with NULL.  Exit status only. */
-static int git(const record *r, const char *arg, ...)
-{
-    const char *args[GIT_ARGS];
     va_list rest;
-    va_start(rest, arg);
-    git_collect(args, arg, rest);
+    int rc;
+    va_start(rest, words);
+    rc = git_words(r, NULL, out, errs, words, rest);
     va_end(rest);
-    return git_run(r, NULL, NULL, NULL, args);
+    return rc;
 }
 
-/* One line of output (an object's name, a ref) into out.  1 = git said yes and the line fits. */
-static int git_line(const record *r, char *out, size_t out_bytes, const char *arg, ...)
+/* Output to out (NULL = none). */
+static int git_run(const record *r, const git_extra *x, text *out, const char *words, ...)
 {
-    const char *args[GIT_ARGS];
+    va_list rest;
+    int rc;
+    va_start(rest, words);
+    rc = git_words(r, x, out, NULL, words, rest);
+    va_end(rest);
+    return rc;
+}
+
+/* 1 = git says yes (exit status 0) and prints exactly one line, which goes into out, or (out NULL) prints whatever. */
+static int git_line(const record *r, char *out, size_t out_bytes, const char *words, ...)
+{
     va_list rest;
     text t = text_none();
     int ok;
-    va_start(rest, arg);
-    git_collect(args, arg, rest);
+    va_start(rest, words);
+    ok = git_words(r, NULL, &t, NULL, words, rest) == 0;
     va_end(rest);
-    ok = git_run(r, NULL, &t, NULL, args) == 0;
-    if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
-    ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
-    out[0] = 0;
-    if (ok && t.data) memcpy(out, t.data, t.n + 1);
+    if (out) {
+        if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
+        ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
+        snprintf(out, out_bytes, "%s", ok && t.data ? t.data : "");
+    }
+    text_free(&t);
+    return ok;
+}
+#define git_yes(r, ...) git_line(r, NULL, 0, __VA_ARGS__)
+
+/* A command that prints the name of an object. */
+static int git_object(const record *r, const git_extra *x, char hex[65], const char *words, ...)
+{
+    va_list rest;
+    text t = text_none();
+    int ok;
+    va_start(rest, words);
+    ok = git_words(r, x, &t, NULL, words, rest) == 0 && t.data && sscanf(t.data, "%64[0-9a-f]", hex) == 1;
+    va_end(rest);
+    if (!ok) hex[0] = 0;
     text_free(&t);
     return ok;
 }
@@ -3009,9 +3030,8 @@ static int git_line(const record *r, char *out, size_t out_bytes, const char *ar
 /* The bytes of a blob such as "HEAD:./optimize.c", appended.  1 = ok. */
 static int git_blob(const record *r, const char *name, text *out)
 {
-    const char *const args[] = { "cat-file", "blob", name, NULL };
     text_append(out, "", 0);
-    return git_run(r, NULL, out, NULL, args) == 0;
+    return git_run(r, NULL, out, "cat-file blob %s", name) == 0;
 }
 
 /* Name and mode of the blob at a path of the root, in a commit, or in the index (commit = NULL).  1 = there is one. */
@@ -3019,26 +3039,24 @@ static int git_entry(const record *r, const char *commit, const char *name, char
 {
     char line[PATH_BYTES], kind[16];
     hex[0] = mode[0] = 0;
-    if (commit) return git_line(r, line, sizeof line, "ls-tree", commit, "--", name, (const char *)NULL) && sscanf(line, "%7s %15s %64s", mode, kind, hex) == 3;
-    return git_line(r, line, sizeof line, "ls-files", "-s", "--", name, (const char *)NULL) && sscanf(line, "%7s %64s", mode, hex) == 2;
+    if (commit) return git_line(r, line, sizeof line, "ls-tree %s -- %s", commit, name) && sscanf(line, "%7s %15s %64s", mode, kind, hex) == 3;
+    return git_line(r, line, sizeof line, "ls-files -s -- %s", name) && sscanf(line, "%7s %64s", mode, hex) == 2;
+}
+
+static git_extra git_input(const void *data, size_t n)
+{
+    git_extra x;
+    memset(&x, 0, sizeof x);
+    x.input = data;
+    x.input_n = n;
+    return x;
 }
 
 /* Store bytes as a blob; its name into hex[65].  write = 0: only the name. */
 static int git_hash(const record *r, const void *data, size_t n, int write, char *hex)
 {
-    const char *args[5];
-    git_extra x;
-    text t = text_none();
-    int ok, i = 0;
-    memset(&x, 0, sizeof x);
-    x.input = data; x.input_n = n;
-    args[i++] = "hash-object";
-    if (write) args[i++] = "-w";
-    args[i++] = "--no-filters"; args[i++] = "--stdin"; args[i] = NULL;
-    hex[0] = 0;
-    ok = git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", hex) == 1;
-    text_free(&t);
-    return ok;
+    const git_extra x = git_input(data, n);
+    return git_object(r, &x, hex, write ? "hash-object -w --no-filters --stdin" : "hash-object --no-filters --stdin");
 }
 
 static void path_join(char *out, const char *a, const char *b)
@@ -3123,12 +3141,11 @@ static int lock_gpu(attempt *a)
 
 static int git_locate(record *r, attempt *a)
 {
-    const char *const args[] = { "rev-parse", "--is-inside-work-tree", "--show-prefix", "--absolute-git-dir", "--git-common-dir", NULL };
     char common[PATH_BYTES], *line[4], *p;
     text out = text_none(), errs = text_none();
     int i, rc;
     if (!getcwd(r->root, sizeof r->root)) return refuse(a, 42, "run from the folder of optimize.c", "current folder: %s", strerror(errno));
-    rc = git_run(r, NULL, &out, &errs, args);
+    rc = git_errs(r, &out, &errs, "rev-parse --is-inside-work-tree --show-prefix --absolute-git-dir --git-common-dir");
     if (rc == PROCESS_NOT_STARTED) refuse(a, 42, "./build.sh deps", "git: not found; the record needs it (verify and bench do not)");
     else if (rc != 0 || !out.data || strncmp(out.data, "true\n", 5) != 0)
         refuse(a, 42, "git init && git add . && git commit -m start", "no git worktree here: %.*s", (int)strcspn(errs.data ? errs.data : "", "\n"), errs.data ? errs.data : "");
@@ -3157,8 +3174,8 @@ static int git_locate(record *r, attempt *a)
 static void git_identity(record *r)
 {
     char name[256], email[256];
-    const int both = git_line(r, name, sizeof name, "config", "user.name", (const char *)NULL) && name[0]
-                   && git_line(r, email, sizeof email, "config", "user.email", (const char *)NULL) && email[0];
+    const int both = git_line(r, name, sizeof name, "config user.name") && name[0]
+                   && git_line(r, email, sizeof email, "config user.email") && email[0];
     snprintf(r->name, sizeof r->name, "%s", both ? name : "autoopt harness");
     snprintf(r->email, sizeof r->email, "%s", both ? email : "harness@autoopt.invalid");
 }
@@ -3167,8 +3184,8 @@ static void git_identity(record *r)
 static int git_head(record *r, attempt *a)
 {
     char hex[65], mode[8];
-    if (!git_line(r, r->branch, sizeof r->branch, "symbolic-ref", "-q", "HEAD", (const char *)NULL)) r->branch[0] = 0;
-    if (!git_line(r, r->head, sizeof r->head, "rev-parse", "-q", "--verify", "HEAD^{commit}", (const char *)NULL))
+    if (!git_line(r, r->branch, sizeof r->branch, "symbolic-ref -q HEAD")) r->branch[0] = 0;
+    if (!git_line(r, r->head, sizeof r->head, "rev-parse -q --verify HEAD^{commit}"))
         return refuse(a, 42, "git add . && git commit -m start", "this branch has no commit yet: the incumbent is optimize.c at HEAD");
     if (!git_entry(r, "HEAD", "optimize.c", hex, mode) || strncmp(mode, "100", 3) != 0)
         return refuse(a, 42, "git add optimize.c && git commit -m 'optimize.c' -- optimize.c", "optimize.c is not a plain file of HEAD");
@@ -3214,10 +3231,10 @@ static int git_move(const record *r, const char *ref, const char *to, const char
     memset(zero, '0', 64);
     zero[strlen(to)] = 0;
     for (wait = 0; ; wait++) {
-        if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", ref, (const char *)NULL)) at[0] = 0;
+        if (!git_line(r, at, sizeof at, "rev-parse -q --verify %s", ref)) at[0] = 0;
         if (strcmp(at, to) == 0) return 1;
         if (strcmp(at, from) != 0) return 0;
-        if (git(r, "update-ref", "--create-reflog", "-m", why, ref, to, from[0] ? from : zero, (const char *)NULL) == 0) return 1;
+        if (git_yes(r, "update-ref --create-reflog -m %s %s %s %s", why, ref, to, from[0] ? from : zero)) return 1;
         if (wait >= RECORD_WAIT_S * 10) return 0;
         usleep(100000);
     }
@@ -3229,12 +3246,12 @@ static int git_find_log(record *r, int write, attempt *a)
 {
     char carried[65], path[PATH_BYTES], next[300];
     text t = text_none();
-    if (!git_line(r, r->log, sizeof r->log, "rev-parse", "-q", "--verify", "refs/autoopt/log^{commit}", (const char *)NULL)) r->log[0] = 0;
-    if (!git_line(r, carried, sizeof carried, "log", "-1", "--grep=^Autoopt-Log: ", "--format=%(trailers:key=Autoopt-Log,valueonly,separator=)", "HEAD", (const char *)NULL)
-        || git(r, "cat-file", "-e", carried, (const char *)NULL) != 0) carried[0] = 0;
+    if (!git_line(r, r->log, sizeof r->log, "rev-parse -q --verify refs/autoopt/log^{commit}")) r->log[0] = 0;
+    if (!git_line(r, carried, sizeof carried, "log -1 %s --format=%(trailers:key=Autoopt-Log,valueonly,separator=) HEAD", "--grep=^Autoopt-Log: ")
+        || !git_yes(r, "cat-file -e %s", carried)) carried[0] = 0;
     path_join(path, r->dir, "adopted");
-    if (carried[0] && strcmp(carried, r->log) != 0 && (!r->log[0] || git(r, "merge-base", "--is-ancestor", carried, r->log, (const char *)NULL) != 0)) {
-        if (r->log[0] && git(r, "merge-base", "--is-ancestor", r->log, carried, (const char *)NULL) != 0) {
+    if (carried[0] && strcmp(carried, r->log) != 0 && (!r->log[0] || !git_yes(r, "merge-base --is-ancestor %s %s", carried, r->log))) {
+        if (r->log[0] && !git_yes(r, "merge-base --is-ancestor %s %s", r->log, carried)) {
             snprintf(next, sizeof next, "to go on with the branch's: git update-ref refs/autoopt/mine refs/autoopt/log && git update-ref refs/autoopt/log %s && ./harness sync", carried);
             return refuse(a, 42, next, "this clone and its branch carry different logs of attempts (%.12s and %.12s)", r->log, carried);
         }
@@ -3323,7 +3340,6 @@ static int index_update(const record *r, const pending *p)
 {
     static const char *const name[] = { "results.tsv", "leaderboard.md", "progress.svg", "optimize.c", "autoopt_kernels.cuh", "PROGRESS.md" };
     enum { OWN = 3 };
-    const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
     char staged[65], was[65], now[65], mode[8], judged[2][65], wanted[2][65];
     text t = text_none();
     git_extra x;
@@ -3345,11 +3361,8 @@ static int index_update(const record *r, const pending *p)
         text_add(&t, "%s %s\t%s%s", mode[0] ? mode : "100644", now, r->prefix, name[i]);
         text_append(&t, "", 1);
     }
-    if (t.n > 0) {
-        memset(&x, 0, sizeof x);
-        x.input = t.data; x.input_n = t.n;
-        for (wait = 0; (ok = git_run(r, &x, NULL, NULL, args) == 0) == 0 && wait < RECORD_WAIT_S * 10; wait++) usleep(100000);
-    }
+    x = git_input(t.data, t.n);
+    for (wait = 0; t.n > 0 && (ok = git_run(r, &x, NULL, "update-index --add -z --index-info") == 0) == 0 && wait < RECORD_WAIT_S * 10; wait++) usleep(100000);
     text_free(&t);
     return ok;
 }
@@ -3378,7 +3391,7 @@ static int pending_apply(record *r, const pending *p, attempt *a)
     RECORD_STEP();
     if (p->new_head[0]) {
         if (!git_move(r, p->branch, p->new_head, p->old_head, why)) {
-            if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", p->branch, (const char *)NULL)) at[0] = 0;
+            if (!git_line(r, at, sizeof at, "rev-parse -q --verify %s", p->branch)) at[0] = 0;
             if (strcmp(at, p->old_head) == 0) return refuse(a, 42, "end the git that holds it, then run this again", "%s is locked", p->branch);
             rc = refuse(a, 45, "run it again on the branch as it is now", "%s moved to %.12s during the run; row %s is recorded, its commit %.12s is not on the branch",
                         p->branch, at, p->n, p->new_head);
@@ -4195,22 +4208,12 @@ static int blob_line(const record *r, text *tree, const char *name, const char *
     return 1;
 }
 
-static int git_commit(const record *r, const char *tree, const char *parent1, const char *parent2, const char *date, const text *message, char hex[65])
+/* parent "" = none; parent2 only beside parent. */
+static int git_commit(const record *r, const char *tree, const char *parent, const char *parent2, const char *date, const text *message, char hex[65])
 {
-    const char *args[10];
-    git_extra x;
-    text t = text_none();
-    int i = 0, ok;
-    memset(&x, 0, sizeof x);
-    x.date = date; x.input = message->data; x.input_n = message->n;
-    args[i++] = "commit-tree"; args[i++] = tree;
-    if (parent1[0]) { args[i++] = "-p"; args[i++] = parent1; }
-    if (parent2[0]) { args[i++] = "-p"; args[i++] = parent2; }
-    args[i++] = "-F"; args[i++] = "-"; args[i] = NULL;
-    hex[0] = 0;
-    ok = git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", hex) == 1;
-    text_free(&t);
-    return ok;
+    git_extra x = git_input(message->data, message->n);
+    x.date = date;
+    return git_object(r, &x, hex, parent2[0] ? "commit-tree %s -F - -p %s -p %s" : parent[0] ? "commit-tree %s -F - -p %s" : "commit-tree %s -F -", tree, parent, parent2);
 }
 
 static void attempt_text(const attempt *a, text *out);
@@ -4218,7 +4221,6 @@ static void attempt_text(const attempt *a, text *out);
 /* The commit of an attempt on the log: everything that one run leaves behind. */
 static int log_commit(const record *r, const attempt *a, const text *source, const text *row_text, char hex[65])
 {
-    const char *const args[] = { "mktree", NULL };
     const struct { const char *name, *data; } part[] = { { "gate.txt", a->gate_text }, { "samples.tsv", a->samples }, { "build.log", a->build_log },
                                                           { "stderr.tail", a->stderr_tail }, { "profile.txt", a->profile } };
     char tree_hex[65] = "", spec[96];
@@ -4247,10 +4249,8 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
         if (!r->log[0] || !git_blob(r, spec, &t)) t.n = 0;
     }
     if (t.n > 0) ok = ok && blob_line(r, &tree, "latest.profile", t.data, t.n);
-    memset(&x, 0, sizeof x);
-    x.input = tree.data; x.input_n = tree.n;
-    t.n = 0;
-    ok = ok && git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", tree_hex) == 1;
+    x = git_input(tree.data, tree.n);
+    ok = ok && git_object(r, &x, tree_hex, "mktree");
     t.n = 0;
     text_add(&t, "%lld %s %s: ", (long long)a->n, verdict_name(a->verdict), a->task);
     field_escape(&t, a->desc, 200);
@@ -4267,32 +4267,24 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
 /* A commit on the branch: HEAD's tree with `n` files replaced; the log's tip is its second parent. */
 static int branch_commit(const record *r, const char *const *name, const text *data, int n, const char *log, const char *date, const text *message, char hex[65])
 {
-    const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
     char index[PATH_BYTES], lock[PATH_BYTES], blob[65], was[65], mode[8], tree[65];
-    const char *read_args[] = { "read-tree", "HEAD", NULL }, *write_args[] = { "write-tree", NULL };
     git_extra x;
     text t = text_none();
     int i, ok = 1;
-    memset(&x, 0, sizeof x);
     path_join(index, r->dir, "index");
     path_join(lock, r->dir, "index.lock");      /* ours alone, left by a killed run */
     unlink(index);
     unlink(lock);
-    read_args[1] = r->head;
-    x.index = index;
-    ok = git_run(r, &x, NULL, NULL, read_args) == 0;
     for (i = 0; i < n && ok; i++) {
         ok = git_hash(r, data[i].data, data[i].n, 1, blob);
         git_entry(r, r->head, name[i], was, mode);
         text_add(&t, "%s %s\t%s%s", strncmp(mode, "100", 3) == 0 ? mode : "100644", blob, r->prefix, name[i]);
         text_append(&t, "", 1);
     }
-    x.input = t.data; x.input_n = t.n;
-    ok = ok && git_run(r, &x, NULL, NULL, args) == 0;
-    x.input = NULL; x.input_n = 0;
-    t.n = 0;
-    ok = ok && git_run(r, &x, &t, NULL, write_args) == 0 && t.data && sscanf(t.data, "%64s", tree) == 1;
-    ok = ok && git_commit(r, tree, r->head, log, date, message, hex);
+    x = git_input(t.data, t.n);
+    x.index = index;
+    ok = ok && git_run(r, &x, NULL, "read-tree %s", r->head) == 0 && git_run(r, &x, NULL, "update-index --add -z --index-info") == 0
+         && git_object(r, &x, tree, "write-tree") && git_commit(r, tree, r->head, log, date, message, hex);
     unlink(index);
     text_free(&t);
     return ok;
@@ -4361,7 +4353,7 @@ static int record_count_lines(const record *r, const attempt *a)
     blob_split(a->candidate_blob, to);
     for (i = 0; i < 2; i++) {
         if (!from[i][0] || !to[i][0] || strcmp(from[i], to[i]) == 0) continue;
-        if (!git_line(r, line, sizeof line, "diff", "--no-ext-diff", "--no-textconv", "--numstat", from[i], to[i], (const char *)NULL)
+        if (!git_line(r, line, sizeof line, "diff --no-ext-diff --no-textconv --numstat %s %s", from[i], to[i])
             || sscanf(line, "%lld %lld", &plus, &minus) != 2) return -1;
         sum += plus + minus;
     }
@@ -4797,11 +4789,10 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     const double start = aopt_seconds();
     double slowest = 0;
     text seals = text_none();
-    const char *const args[] = { "log", "--format=%(trailers:key=Autoopt-Seal,valueonly)", "--first-parent", r && r->log[0] ? r->log : "HEAD", NULL };
     int k, rc = 0, incumbent = 0, recorded = 0, done = 0;
     text_append(&seals, "", 0);
     if (measure) rc = lock_gpu(a);
-    if (r && !strict) git_run(r, NULL, &seals, NULL, args);
+    if (r && !strict) git_run(r, NULL, &seals, "log --format=%(trailers:key=Autoopt-Seal,valueonly) --first-parent %s", r->log[0] ? r->log : "HEAD");
     for (k = 0; k <= j->n && rc == 0; k++) {
         attempt_free(a);
         if ((rc = result_read(j, k, before, a)) > 0) break;
@@ -4990,7 +4981,7 @@ static int command_record(int argc, char **argv)
     if (rc == 0) rc = job_load(&j, argv[1], &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
-    if (rc == 0 && git(&r, "merge-base", "--is-ancestor", j.parent, "HEAD", (const char *)NULL) != 0)
+    if (rc == 0 && !git_yes(&r, "merge-base --is-ancestor %s HEAD", j.parent))
         rc = refuse(&a, 42, "git checkout the branch it was packed on", "parent %.12s is not in the history of HEAD", j.parent);
     if (rc == 0) {
         head_blobs(&r, strcmp(j.scope, "library") == 0, head);
@@ -5265,7 +5256,6 @@ static int command_show(int argc, char **argv)
     static view v;
     static const char *const part[] = { "attempt.tsv", "gate.txt", "profile.txt", "build.log", "stderr.tail" };
     char commit[65], spec[PATH_BYTES], field[2][140];
-    const char *args[8];
     text t = text_none();
     long long n, last;
     int i, rc;
@@ -5274,15 +5264,14 @@ static int command_show(int argc, char **argv)
     if (rc == 0) {
         last = v.t.n ? strtoll(v.t.rows[v.t.n - 1].field[C_N], NULL, 10) : 0;
         snprintf(spec, sizeof spec, "%s~%lld", v.r.log, last - n);
-        if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse", "-q", "--verify", spec, (const char *)NULL)) {
+        if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse -q --verify %s", spec)) {
             fprintf(stderr, "harness: no row %lld in the log of this clone\n", n);
             rc = 2;
         } else if (argc == 3 && strcmp(argv[2], "--diff") == 0) {
             for (i = 0; i < v.t.n && strtoll(v.t.rows[i].field[C_N], NULL, 10) != n; i++) { }
             snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.rows[i].field[C_PARENT], "+"), v.t.rows[i].field[C_PARENT]);
             snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.rows[i].field[C_CANDIDATE], "+"), v.t.rows[i].field[C_CANDIDATE]);
-            args[0] = "diff"; args[1] = "--no-ext-diff"; args[2] = "--no-textconv"; args[3] = field[0]; args[4] = field[1]; args[5] = NULL;
-            rc = git_run(&v.r, NULL, &t, NULL, args) == 0 ? 0 : 2;
+            rc = git_run(&v.r, NULL, &t, "diff --no-ext-diff --no-textconv %s %s", field[0], field[1]) == 0 ? 0 : 2;
         } else if (argc == 3) {
             snprintf(spec, sizeof spec, "%s:%s", commit, argv[2]);
             rc = git_blob(&v.r, spec, &t) ? 0 : 2;
@@ -5342,7 +5331,7 @@ static int command_sync(int argc, char **argv)
         snprintf(p.root, sizeof p.root, "%s", r.root); snprintf(p.gitdir, sizeof p.gitdir, "%s", r.gitdir);
         snprintf(p.branch, sizeof p.branch, "%s", r.branch); snprintf(p.old_head, sizeof p.old_head, "%s", r.head);
         snprintf(p.old_log, sizeof p.old_log, "%s", r.log); snprintf(p.new_log, sizeof p.new_log, "%s", r.log);
-        if (!branch_commit(&r, name, data, n, git(&r, "merge-base", "--is-ancestor", r.log, "HEAD", (const char *)NULL) == 0 ? "" : r.log, utc, &message, p.new_head)
+        if (!branch_commit(&r, name, data, n, git_yes(&r, "merge-base --is-ancestor %s HEAD", r.log) ? "" : r.log, utc, &message, p.new_head)
             || pending_write(&r, &p, &err) != AOPT_OK) rc = refuse(&a, 42, "free some space", "git cannot store the commit; nothing was changed");
         RECORD_STEP();
         if (rc == 0) rc = pending_apply(&r, &p, &a);
@@ -5375,12 +5364,11 @@ static void audit_say(audit *u, int ok, const char *format, ...)
 /* The log, oldest first: each results.tsv is the one before and one row, and each row names the source beside it. */
 static void audit_log(const record *r, audit *u)
 {
-    const char *const list[] = { "rev-list", "--first-parent", "--reverse", r->log, NULL };
     char spec[PATH_BYTES], hex[65], mode[8], commit[65], blobs[2][65], candidate[140];
     text commits = text_none(), row_text = text_none(), all = text_none(), before = text_none();
     const char *p;
     int i;
-    git_run(r, NULL, &commits, NULL, list);
+    git_run(r, NULL, &commits, "rev-list --first-parent --reverse %s", r->log);
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         const char *f;
         long long n;
@@ -5411,7 +5399,6 @@ static void audit_log(const record *r, audit *u)
 /* The branch: HEAD's results.tsv against the log's, its views against what its rows give, and the source of every KEEP commit. */
 static void audit_branch(const record *r, const table *t, audit *u)
 {
-    const char *const list[] = { "log", "--first-parent", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)", "HEAD", NULL };
     char line[300], commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
     text head = text_none(), want = text_none(), have = text_none(), commits = text_none();
     attempt a;
@@ -5433,7 +5420,7 @@ static void audit_branch(const record *r, const table *t, audit *u)
         audit_say(u, git_blob(r, "HEAD:./progress.svg", &have) && have.n == want.n && memcmp(have.data, want.data, want.n) == 0, "progress.svg at HEAD is not what its rows give: ./harness sync");
         table_free(&at_head);
     }
-    git_run(r, NULL, &commits, NULL, list);
+    git_run(r, NULL, &commits, "log --first-parent --format=%s HEAD", "%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)");
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         snprintf(line, sizeof line, "%.*s", (int)strcspn(p, "\n"), p);
         if (sscanf(line, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
@@ -5567,13 +5554,13 @@ static int command_audit(int argc, char **argv)
     path_join(clone, work, "clone");
     snprintf(from, sizeof from, "%.*s", (int)(strlen(r.dir) - strlen("/autoopt")), r.dir);
     rc = 42;
-    if (git(&r, "clone", "-q", "--no-hardlinks", "--no-checkout", from, clone, (const char *)NULL) != 0) printf("AUDIT FAIL git clone %s\n", r.root);
+    if (!git_yes(&r, "clone -q --no-hardlinks --no-checkout %s %s", from, clone)) printf("AUDIT FAIL git clone %s\n", r.root);
     else {
         record c = r;
         memset(&c.results, 0, sizeof c.results);
         snprintf(c.root, sizeof c.root, "%s", clone);
-        if (git(&c, "checkout", "-q", "--detach", r.head, (const char *)NULL) != 0
-            || (r.log[0] && git(&c, "fetch", "-q", "origin", "+refs/autoopt/log:refs/autoopt/log", (const char *)NULL) != 0 && git(&c, "update-ref", "refs/autoopt/log", r.log, (const char *)NULL) != 0))
+        if (!git_yes(&c, "checkout -q --detach %s", r.head)
+            || (r.log[0] && !git_yes(&c, "fetch -q origin +refs/autoopt/log:refs/autoopt/log") && !git_yes(&c, "update-ref refs/autoopt/log %s", r.log)))
             printf("AUDIT FAIL git checkout %s in the clone\n", r.head);
         else {
             path_join(source, clone, r.prefix);
