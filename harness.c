@@ -3425,7 +3425,7 @@ static int record_recover(record *r, attempt *a)
     int rc;
     if (!pending_read(r, &p)) return 0;
     there = *r;
-    memset(&there.results, 0, sizeof there.results);
+    there.results = text_none();
     if (strcmp(p.gitdir, r->gitdir) != 0 && access(p.root, F_OK) == 0 && access(p.gitdir, F_OK) == 0) {
         snprintf(there.root, sizeof there.root, "%s", p.root);
         snprintf(there.gitdir, sizeof there.gitdir, "%s", p.gitdir);
@@ -3525,6 +3525,12 @@ static void field_unescape(const char *s, size_t n, char *out, size_t out_bytes)
     out[k] = 0;
 }
 
+static void table_header(text *out)
+{
+    int i;
+    for (i = 0; i < COLUMN_N; i++) text_add(out, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+}
+
 static void table_free(table *t)
 {
     free(t->text);
@@ -3540,7 +3546,7 @@ static aopt_status table_parse(const char *data, size_t n, table *out, aopt_erro
     size_t h;
     int i, cap = 1;
     memset(out, 0, sizeof *out);
-    for (i = 0; i < COLUMN_N; i++) text_add(&header, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+    table_header(&header);
     h = header.n;
     i = n >= h && memcmp(data, header.data, h) == 0;
     text_free(&header);
@@ -3577,6 +3583,8 @@ static double row_number(const row *r, int column)
     const double v = strtod(r->field[column], &end);
     return end == r->field[column] || *end ? NAN : v;
 }
+static int64_t row_n(const row *r) { return strtoll(r->field[C_N], NULL, 10); }
+static int64_t table_last(const table *t) { return t->n ? strtoll(t->rows[t->n - 1].field[C_N], NULL, 10) : 0; }
 static int row_is(const row *r, int column, const char *value) { return strcmp(r->field[column], value) == 0; }
 static int row_keep(const row *r) { return row_is(r, C_VERDICT, "KEEP"); }
 static int row_baseline(const row *r) { return row_is(r, C_VERDICT, "BASELINE"); }
@@ -3625,23 +3633,19 @@ static void add_text(text *out, const char *s, size_t limit)
 /* The row of an attempt, with its newline.  before: the rows that came before it. */
 static void row_make(const attempt *a, const table *before, text *out)
 {
+    text group = text_none();
     row like;
     double base;
-    text key = text_none();
-    char field[2][256];
     memset(&like, 0, sizeof like);
-    add_text(&key, a->task, 200);
-    snprintf(field[0], sizeof field[0], "%.*s", (int)key.n - 1, key.data);
-    key.n = 0;
-    add_text(&key, a->device, 200);
-    snprintf(field[1], sizeof field[1], "%.*s", (int)key.n - 1, key.data);
-    text_free(&key);
-    like.field[C_TASK] = field[0];
-    like.field[C_DEVICE] = field[1];
+    field_escape(&group, a->task, 200);
+    text_append(&group, "", 1);
+    field_escape(&group, a->device, 200);
+    like.field[C_TASK] = group.data;
+    like.field[C_DEVICE] = group.data + strlen(group.data) + 1;
     base = baseline_ms(before, before->n, &like);
     if (a->verdict == V_BASELINE && !(base <= a->t_inc_ms)) base = a->t_inc_ms;
 
-    text_add(out, "%lld\t%s\t%s\t%d\t%s\t%s\t", (long long)a->n, a->utc, verdict_name(a->verdict), a->code, field[0], field[1]);
+    text_add(out, "%lld\t%s\t%s\t%d\t%s\t%s\t", (long long)a->n, a->utc, verdict_name(a->verdict), a->code, like.field[C_TASK], like.field[C_DEVICE]);
     add_text(out, a->scope, 12); add_text(out, a->via, 12); add_text(out, a->candidate_blob, 136); add_text(out, a->incumbent_blob, 136);
     add_number(out, a->gain_pct, 2); add_number(out, a->ci_lo, 2); add_number(out, a->ci_hi, 2);
     add_number(out, a->pairs > 0 ? a->wins : NAN, 0); add_number(out, a->pairs > 0 ? a->pairs : NAN, 0);
@@ -3653,6 +3657,7 @@ static void row_make(const attempt *a, const table *before, text *out)
     add_text(out, a->env_hash, 16); add_text(out, a->harness_hash, 64); add_text(out, a->reference, 64); add_text(out, a->sandbox, 23);
     add_number(out, a->lines_changed >= 0 ? a->lines_changed : NAN, 0); add_text(out, a->attack, 63); add_text(out, a->desc, 200);
     out->data[out->n - 1] = '\n';
+    text_free(&group);
 }
 
 /* r->results from the log, else from HEAD, else an empty table. */
@@ -3661,14 +3666,13 @@ static int results_load(record *r, attempt *a)
     char spec[80];
     table t;
     aopt_error err;
-    int i;
     r->results.n = 0;
     snprintf(spec, sizeof spec, "%s:results.tsv", r->log);
     if (r->log[0] && !git_blob(r, spec, &r->results)) return refuse(a, 42, "git fsck", "cannot read results.tsv of the log (%s)", r->log);
     if (!r->log[0] && !git_blob(r, "HEAD:./results.tsv", &r->results)) r->results.n = 0;
-    if (r->results.n == 0) for (i = 0; i < COLUMN_N; i++) text_add(&r->results, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+    if (r->results.n == 0) table_header(&r->results);
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
-    if (r->adopted < 0) r->adopted = t.n ? strtoll(t.rows[t.n - 1].field[C_N], NULL, 10) : 0;
+    if (r->adopted < 0) r->adopted = table_last(&t);
     table_free(&t);
     return 0;
 }
@@ -3836,7 +3840,7 @@ typedef struct plot {
     double x[2], y0;                    /* first and last dot; offset of the panel in the page */
 } plot;
 typedef struct box { double x0, y0, x1, y1; } box;
-typedef struct dot { double x, y, ms; int row, keep, timed; } dot;
+typedef struct dot { double x, y, ms, step; int row, keep, timed; } dot;       /* step: log-ratio to the keep before, 0 = none */
 
 static double plot_x(const plot *p, int i) { return PLOT_LEFT + 26 + (p->n > 1 ? (PLOT_RIGHT - PLOT_LEFT - 52) * (double)i / (p->n - 1) : 0); }
 static double plot_y(const plot *p, double ms)
@@ -3920,42 +3924,37 @@ static double label_cost(const plot *p, const box *b, const box *taken, int take
 }
 
 /* Label the largest steps, largest first, each where it hides least: above to the right of its step, else to the left of it. */
-static void plot_labels(const plot *p, const table *t, const dot *d, int n, box *taken, int taken_n, text *out)
+static void plot_labels(const plot *p, const table *t, dot *d, int n, box *taken, int taken_n, text *out)
 {
-    double gain[2] = { INFINITY, 0 };
     int shown, i, level;
     for (shown = 0; shown < LABEL_MAX; shown++) {
-        double before = NAN, best = INFINITY, width, gain_at = -1, x = 0, y = 0;
-        int pick = -1, side = 0, chars = 0, tied;
+        double best = INFINITY, x = 0, y = 0, width;
+        int pick = -1, lead = 0, chars = 0;
         const char *s;
-        box b, at;
+        box at;
         memset(&at, 0, sizeof at);
-        for (i = 0, tied = -1; i < n; i++) {            /* the next smaller step; equal ones by position */
-            if (!d[i].keep) continue;
-            gain[1] = isfinite(before) ? log(before / d[i].ms) : -1;
-            if (gain[1] > 0.015 && gain[1] < gain[0] && gain[1] > gain_at) { pick = i; gain_at = gain[1]; tied = 0; }
-            before = d[i].ms;
-        }
-        (void)tied;
+        for (i = 0; i < n; i++) if (d[i].step > 0.015 && (pick < 0 || d[i].step > d[pick].step)) pick = i;
         if (pick < 0) return;
-        gain[0] = gain_at;
         for (s = t->rows[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
         width = 6.3 * (chars + 1) + 44;
         for (level = 0; level < 14; level++) {
             const int right = level < 8, k = right ? level : (level - 7) / 2;
             const double lx = right ? d[pick].x + 8 : d[pick].x - 9 - width, ly = right ? d[pick].y - 9 - 15 * k : d[pick].y + 4 + (level % 2 ? 15 : -15) * k;
             double cost;
+            box b;
             b.x0 = lx - 2; b.x1 = lx + width + 2; b.y0 = ly - 11; b.y1 = ly + 4;
             cost = label_cost(p, &b, taken, taken_n, d, n) + 0.4 * k + (right ? 0 : 0.5);
-            if (cost < best) { best = cost; at = b; x = lx; y = ly; side = k > 0 ? (right ? 1 : -1) : 0; }
+            if (cost < best) { best = cost; at = b; x = right ? lx : lx + width; y = ly; lead = k; }
         }
-        if (!isfinite(best) || taken_n >= LABEL_MAX + 4) continue;
-        taken[taken_n++] = at;
-        if (side) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, side > 0 ? x - 2 : x + width, side > 0 ? y + 2 : y - 4);
-        text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", side < 0 || x < d[pick].x ? x + width : x, y,
-                 side < 0 || x < d[pick].x ? " text-anchor=\"end\"" : "", exp(-gain_at) > 0.9 ? 1 : 0, 100 * (1 - exp(-gain_at)));
-        add_escaped(out, t->rows[d[pick].row].field[C_DESC], '<', 36);
-        text_add(out, "</text>\n");
+        if (isfinite(best)) {
+            const char *side = x < d[pick].x ? " text-anchor=\"end\"" : "";
+            taken[taken_n++] = at;
+            if (lead) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, x, *side ? y - 4 : y + 2);
+            text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", x, y, side, d[pick].step < 0.1, 100 * (1 - exp(-d[pick].step)));
+            add_escaped(out, t->rows[d[pick].row].field[C_DESC], '<', 36);
+            text_add(out, "</text>\n");
+        }
+        d[pick].step = 0;
     }
 }
 
@@ -3963,19 +3962,17 @@ static void plot_stairs(const plot *p, const dot *d, int n, text *out)
 {
     text line = text_none();
     int i, first = 1;
-    double last = 0, x0 = 0;
+    double x0 = 0;
     for (i = 0; i < n; i++) {
         if (!d[i].keep) continue;
         text_add(&line, first ? "M%.1f %.1f" : "H%.1fV%.1f", d[i].x, d[i].y);
         if (first) x0 = d[i].x;
         first = 0;
-        last = d[i].y;
     }
     if (!first) {
         text_add(&line, "H%d", PLOT_RIGHT);
         text_add(out, "<path class=\"area\" d=\"%sV%.1fH%.1fZ\"/>\n<path class=\"stair\" d=\"%s\"/>\n", line.data, p->y0 + PLOT_BOTTOM, x0, line.data);
     }
-    (void)last;
     text_free(&line);
 }
 
@@ -3997,6 +3994,7 @@ static void plot_panel(const table *t, int first, double y0, text *out)
         d[n].ms = row_number(&t->rows[i], C_T_CAND);
         d[n].timed = d[n].ms > 0;
         d[n].keep = d[n].timed && (row_keep(&t->rows[i]) || row_baseline(&t->rows[i]));
+        d[n].step = d[n].keep && now > 0 ? log(now / d[n].ms) : 0;
         if (d[n].keep) now = d[n].ms;
         n++;
     }
@@ -4155,7 +4153,7 @@ static void progress_block_latest(const record *r, const table *t, text *out)
     text_append(out, "", 0);
     if (log_profile(r, &profile, &n))
         for (i = 0; i < t->n; i++)
-            if (strtoll(t->rows[i].field[C_N], NULL, 10) == n) progress_block(&t->rows[i], profile.data, out);
+            if (row_n(&t->rows[i]) == n) progress_block(&t->rows[i], profile.data, out);
     text_free(&profile);
 }
 
@@ -4294,17 +4292,14 @@ static int branch_commit(const record *r, const char *const *name, const text *d
 static int keep_commit(const record *r, const attempt *a, const text *source, const char *log, char hex[65])
 {
     const char *name[6];
-    text data[6], message, page, block;
+    text data[6], message = text_none(), page = text_none(), block = text_none();
     record after = *r;
     aopt_error err;
     table t;
     int n = 0, i, ok;
     memset(data, 0, sizeof data);
-    memset(&message, 0, sizeof message);
-    memset(&page, 0, sizeof page);
-    memset(&block, 0, sizeof block);
     snprintf(after.log, sizeof after.log, "%s", log);
-    memset(&after.results, 0, sizeof after.results);
+    after.results = text_none();
     if (a->verdict == V_KEEP)
         for (i = 0; i < 2; i++)
             if (source[i].data) { name[n] = source_name[i]; text_append(&data[n++], source[i].data, source[i].n); }
@@ -4382,7 +4377,7 @@ static int record_finish(record *r, attempt *a, const char *dir, int strict)
     if (strcmp(branch, r->branch) != 0 || (commits && strcmp(head, a->incumbent_blob) != 0))
         return refuse(a, 45, "run it again", "HEAD changed during the run: nothing is recorded, and optimize.c is as you left it");
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "./harness sync", "%s", err.message);
-    a->n = t.n ? strtoll(t.rows[t.n - 1].field[C_N], NULL, 10) + 1 : 1;
+    a->n = table_last(&t) + 1;
     got[0] = 0;
     for (i = 0; i < 1 + library && rc == 0; i++) {
         path_join(path, dir, source_name[i]);
@@ -4610,11 +4605,19 @@ static int job_load(job *j, const char *dir, attempt *a)
     return a->code;
 }
 
+/* Tree k (0 = incumbent) of a JOB: its folder; a line of job.tsv about it: "" = its blobs, _hash, _desc, _attack. */
 static void job_tree(const job *j, int k, char out[PATH_BYTES])
 {
     char name[64];
     snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
     path_join(out, j->dir, name);
+}
+static void job_get(const job *j, int k, const char *what, char *out, size_t out_bytes)
+{
+    char key[80];
+    if (k) snprintf(key, sizeof key, "candidate-%d%s", k, what);
+    else snprintf(key, sizeof key, "incumbent%s", what);
+    kv_get(j->lines.data, key, out, out_bytes);
 }
 
 /* Seal of a result: its texts, tied to the job and to the result that made its incumbent. */
@@ -4688,44 +4691,32 @@ static int result_read(const job *j, int k, const char *before, attempt *a)
     return ok ? 0 : refuse(a, 44, "measure it again: remove that folder, then ./harness measure", "%s was edited after it was measured", dir);
 }
 
-/* The row that makes an attempt a NOOP, 0 if none: same sides, harness, task and device, measured in this clone.  Unchanged code
-   counts as measured if it was kept or taken as baseline. */
-static int64_t job_known(const job *j, const attempt *a)
+/* The newest row of this clone that makes an attempt a NOOP, 0 if none: same sides, harness, task and device; unchanged code counts as
+   measured if it was kept or taken as baseline.  baseline = 1: the newest baseline of the attempt's task and device. */
+static int64_t job_known(const job *j, const attempt *a, int baseline)
 {
     const int same = strcmp(a->candidate_blob, a->incumbent_blob) == 0;
-    char task_name[256], device[256];
+    text task_name = text_none(), device = text_none();
     int64_t n = 0;
     int i;
+    field_escape(&task_name, a->task, 200);
+    field_escape(&device, a->device, 200);
     for (i = 0; i < j->known.n; i++) {
         const row *w = &j->known.rows[i];
-        field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
-        field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
-        if (strtoll(w->field[C_N], NULL, 10) <= j->adopted || strcmp(task_name, a->task) != 0 || strcmp(device, a->device) != 0
-            || !row_is(w, C_HARNESS, a->harness_hash) || !row_is(w, C_CANDIDATE, a->candidate_blob)) continue;
-        if (same ? row_keep(w) || row_baseline(w) : row_is(w, C_PARENT, a->incumbent_blob)) n = strtoll(w->field[C_N], NULL, 10);
+        if (row_n(w) <= j->adopted || !row_is(w, C_TASK, task_name.data) || !row_is(w, C_DEVICE, device.data)) continue;
+        if (baseline ? row_baseline(w) : row_is(w, C_HARNESS, a->harness_hash) && row_is(w, C_CANDIDATE, a->candidate_blob)
+            && (same ? row_keep(w) || row_baseline(w) : row_is(w, C_PARENT, a->incumbent_blob))) n = row_n(w);
     }
+    text_free(&task_name);
+    text_free(&device);
     return n;
 }
 
-/* Whether this clone has a baseline of the attempt's task and device. */
-static int job_has_baseline(const job *j, const attempt *a)
-{
-    char task_name[256], device[256];
-    int i;
-    for (i = 0; i < j->known.n; i++) {
-        const row *w = &j->known.rows[i];
-        field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
-        field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
-        if (row_baseline(w) && strtoll(w->field[C_N], NULL, 10) > j->adopted && strcmp(task_name, a->task) == 0 && strcmp(device, a->device) == 0) return 1;
-    }
-    return 0;
-}
-
-/* Judge candidate k against the tree `incumbent` (0 = the packed one; k = 0: the baseline of the incumbent).  Fills a; 0, or the judge's
-   or our refusal. */
+/* Judge tree k against the tree `incumbent` (k = 0: the baseline of the incumbent).  Fills a; 0, or a refusal. */
 static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt *a)
 {
-    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], key[80], name[64], desc[204];
+    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], desc[204];
+    attempt profiled;
     judge_job jj;
     aopt_error err;
     int64_t known;
@@ -4733,47 +4724,37 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
     memset(&jj, 0, sizeof jj);
     job_tree(j, k, candidate_dir);
     job_tree(j, incumbent, incumbent_dir);
-    snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
-    kv_get(j->lines.data, name, a->candidate_blob, sizeof a->candidate_blob);
-    snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->lines.data, key, a->candidate, sizeof a->candidate);
-    snprintf(key, sizeof key, "%s_desc", k || j->n ? name : "candidate-1");      /* unchanged code: said of the baseline */
-    kv_get(j->lines.data, key, desc, sizeof desc);
+    job_get(j, k, "", a->candidate_blob, sizeof a->candidate_blob);
+    job_get(j, incumbent, "", a->incumbent_blob, sizeof a->incumbent_blob);
+    job_get(j, k || j->n ? k : 1, "_desc", desc, sizeof desc);          /* unchanged code: what was said goes to the baseline */
     if (!desc[0]) snprintf(desc, sizeof desc, "baseline");
     snprintf(a->desc, sizeof a->desc, "%s", desc);
-    snprintf(key, sizeof key, "%s_attack", name);
-    kv_get(j->lines.data, key, a->attack, sizeof a->attack);
-    snprintf(name, sizeof name, incumbent ? "candidate-%d" : "incumbent", incumbent);
-    kv_get(j->lines.data, name, a->incumbent_blob, sizeof a->incumbent_blob);
-    snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->lines.data, key, a->incumbent, sizeof a->incumbent);
+    job_get(j, k, "_attack", a->attack, sizeof a->attack);
     snprintf(a->scope, sizeof a->scope, "%s", j->scope);
     snprintf(a->via, sizeof a->via, "local");
     snprintf(a->task, sizeof a->task, "%s", j->task);
-    now_utc(a->utc);
-    jj.task = goals_task_named(g, j->task);
-    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
-    device_name(a->device, sizeof a->device);
     snprintf(a->harness_hash, sizeof a->harness_hash, "%s", j->harness_hash);
-    known = job_known(j, a);
-    if (k == 0 && j->n > 0 ? job_has_baseline(j, a) : known > 0 || (k > 0 && strcmp(a->candidate_blob, a->incumbent_blob) == 0)) {
+    now_utc(a->utc);
+    device_name(a->device, sizeof a->device);
+    known = job_known(j, a, k == 0 && j->n > 0);
+    if (known || (k > 0 && strcmp(a->candidate_blob, a->incumbent_blob) == 0)) {
         a->verdict = V_NOOP;
         a->code = 3;
-        snprintf(a->why, sizeof a->why, "this code was measured here before%s", known ? "" : ": it is the incumbent");
-        if (known) snprintf(a->why + strlen(a->why), sizeof a->why - strlen(a->why), ": row %lld", (long long)known);
+        snprintf(a->why, sizeof a->why, known ? "this code was measured here before: row %lld" : "this code is the incumbent", (long long)known);
         snprintf(a->next, sizeof a->next, "edit optimize.c");
         return 0;
     }
-    jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
-    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
-    jj.goals = g; jj.approve = j->approve;
+    jj.task = goals_task_named(g, j->task);
+    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
+    jj.goals = g; jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
+    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0; jj.approve = j->approve;
     if (judge_attempt(&jj, a, &err) != AOPT_OK) return refuse(a, 125, "./harness verify", "%s", err.message);
-    if (a->verdict == V_KEEP || a->verdict == V_BASELINE) {     /* a profile that fails costs nothing but itself */
-        attempt profiled;
-        attempt_init(&profiled);
-        if (judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) { a->profile = profiled.profile; profiled.profile = NULL; }
-        attempt_free(&profiled);
+    attempt_init(&profiled);
+    if ((a->verdict == V_KEEP || a->verdict == V_BASELINE) && judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) {
+        a->profile = profiled.profile;          /* a profile that fails costs nothing but itself */
+        profiled.profile = NULL;
     }
+    attempt_free(&profiled);
     return a->verdict == V_REFUSED ? a->code : 0;
 }
 
@@ -4862,7 +4843,7 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     }
     if (rc == 0) {
         j.approve = approve;
-        kv_get(j.lines.data, "candidate-1", candidate, sizeof candidate);
+        job_get(&j, 1, "", candidate, sizeof candidate);
         if (strcmp(candidate, j.incumbent) == 0) j.n = 0;       /* unchanged code: the baseline alone */
         rc = job_run(&j, &r, g, 1, 0, 1, &a);
     } else verdict_print(&a);
@@ -4870,6 +4851,14 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     job_free(&j);
     record_close(&r);
     return rc;
+}
+
+/* What pack and record start with. */
+static int record_begin(record *r, goals *g, char harness_hash[65], attempt *a)
+{
+    int rc = record_open(r, 1, a);
+    if (rc == 0) rc = goals_open(g, harness_hash, a);
+    return rc == 0 ? results_complete(r, a) : rc;
 }
 
 static const task *choose_task(const goals *g, const char *name, aopt_error *err);
@@ -4913,9 +4902,7 @@ static int command_pack(int argc, char **argv)
     if (!dir || (strcmp(scope, "optimize") != 0 && strcmp(scope, "library") != 0)) return usage_error(usage);
     if (n == 0) { item[0].from = strcmp(scope, "library") == 0 ? "." : "optimize.c"; item[0].desc = desc ? desc : "optimize.c"; item[n++].attack = attack; }
     attempt_init(&a);
-    rc = record_open(&r, 1, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
-    if (rc == 0) rc = results_complete(&r, &a);
+    rc = record_begin(&r, &g, harness_hash, &a);
     if (rc == 0 && !(t = choose_task(&g, task_name, &err))) rc = refuse(&a, 2, "the tasks are in goals.json", "%s", err.message);
     if (rc == 0) rc = job_pack(&r, dir, t->name, scope, harness_hash, item, n, &a);
     if (rc == 0) printf("packed %d candidate%s for %s on %.12s: on the other machine  ./harness measure %s --budget SECONDS\n", n, n == 1 ? "" : "s", t->name, r.head, dir);
@@ -4975,9 +4962,7 @@ static int command_record(int argc, char **argv)
     if (argc != 2 || argv[1][0] == '-') return usage_error("record JOB");
     attempt_init(&a);
     memset(&j, 0, sizeof j);
-    rc = record_open(&r, 1, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
-    if (rc == 0) rc = results_complete(&r, &a);
+    rc = record_begin(&r, &g, harness_hash, &a);
     if (rc == 0) rc = job_load(&j, argv[1], &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
@@ -5020,7 +5005,7 @@ static void goal_of(const record *r, const goals *g, const table *t, const row *
     for (i = 0; i < t->n; i++) {
         const row *w = &t->rows[i];
         if (!row_group(w, like)) continue;
-        if (hours <= 0 && strtoll(w->field[C_N], NULL, 10) > r->adopted) {
+        if (hours <= 0 && row_n(w) > r->adopted) {
             memset(&tm, 0, sizeof tm);
             if (strptime(w->field[C_UTC], "%Y-%m-%dT%H:%M:%SZ", &tm)) hours = (double)(time(NULL) - timegm(&tm)) / 3600;
         }
@@ -5262,13 +5247,13 @@ static int command_show(int argc, char **argv)
     if (argc < 2 || argc > 3 || sscanf(argv[1], "%lld", &n) != 1) return usage_error("show N [FILE | --diff]");
     rc = view_open(&v);
     if (rc == 0) {
-        last = v.t.n ? strtoll(v.t.rows[v.t.n - 1].field[C_N], NULL, 10) : 0;
+        last = table_last(&v.t);
         snprintf(spec, sizeof spec, "%s~%lld", v.r.log, last - n);
         if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse -q --verify %s", spec)) {
             fprintf(stderr, "harness: no row %lld in the log of this clone\n", n);
             rc = 2;
         } else if (argc == 3 && strcmp(argv[2], "--diff") == 0) {
-            for (i = 0; i < v.t.n && strtoll(v.t.rows[i].field[C_N], NULL, 10) != n; i++) { }
+            for (i = 0; i < v.t.n && row_n(&v.t.rows[i]) != n; i++) { }
             snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.rows[i].field[C_PARENT], "+"), v.t.rows[i].field[C_PARENT]);
             snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.rows[i].field[C_CANDIDATE], "+"), v.t.rows[i].field[C_CANDIDATE]);
             rc = git_run(&v.r, NULL, &t, "diff --no-ext-diff --no-textconv %s %s", field[0], field[1]) == 0 ? 0 : 2;
@@ -5420,11 +5405,11 @@ static void audit_branch(const record *r, const table *t, audit *u)
         audit_say(u, git_blob(r, "HEAD:./progress.svg", &have) && have.n == want.n && memcmp(have.data, want.data, want.n) == 0, "progress.svg at HEAD is not what its rows give: ./harness sync");
         table_free(&at_head);
     }
-    git_run(r, NULL, &commits, "log --first-parent --format=%s HEAD", "%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)");
+    git_run(r, NULL, &commits, "log --first-parent %s HEAD", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)");
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         snprintf(line, sizeof line, "%.*s", (int)strcspn(p, "\n"), p);
         if (sscanf(line, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
-        for (i = 0; i < t->n && strtoll(t->rows[i].field[C_N], NULL, 10) != n; i++) { }
+        for (i = 0; i < t->n && row_n(&t->rows[i]) != n; i++) { }
         audit_say(u, i < t->n && row_is(&t->rows[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
         blob_split(candidate, blobs);
         for (k = 0; k < 2; k++)
@@ -5557,7 +5542,7 @@ static int command_audit(int argc, char **argv)
     if (!git_yes(&r, "clone -q --no-hardlinks --no-checkout %s %s", from, clone)) printf("AUDIT FAIL git clone %s\n", r.root);
     else {
         record c = r;
-        memset(&c.results, 0, sizeof c.results);
+        c.results = text_none();
         snprintf(c.root, sizeof c.root, "%s", clone);
         if (!git_yes(&c, "checkout -q --detach %s", r.head)
             || (r.log[0] && !git_yes(&c, "fetch -q origin +refs/autoopt/log:refs/autoopt/log") && !git_yes(&c, "update-ref refs/autoopt/log %s", r.log)))
