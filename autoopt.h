@@ -28,6 +28,7 @@
       [A9]  frames: PNG and JPEG folders, y4m streams
       [A10] small tools: JSON, SHA-256, reproducible random numbers
       [A11] the contract of a candidate (build_decoder) and of a target
+      [A12] CUDA: the judge's buffers, the fp32 layers, decode and encode on a GPU
       ---- end of the API; below is the implementation ----
       [I1]  platform: threads, files, vector types
       [I2]  errors, sizes, memory
@@ -40,7 +41,8 @@
       [I9]  profile
       [I10] frames
       [I11] JSON, SHA-256, random numbers
-      [I12] licence
+      [I12] CUDA host; includes autoopt_kernels.cuh
+      [I13] licence
 */
 #ifndef AUTOOPT_H
 #define AUTOOPT_H
@@ -61,6 +63,7 @@
    AOPT_NO_STDIO      impl        no file access at all: *_open and *_write answer AOPT_E_UNSUPPORTED
    AOPT_NO_IMAGES     impl        no PNG/JPEG; y4m stays.  Set by itself where <stb/stb_image.h> or <stb/stb_image_write.h> is absent
    AOPT_MALLOC(n), AOPT_REALLOC(p,n), AOPT_FREE(p)   impl, all or none; malloc's contract, NULL = no memory
+   AOPT_NO_VECTORS    impl        CPU reference in plain C, many times slower; what compilers without GNU vectors get
    AOPT_ASSERT(x)     impl        for bugs of this library only, never for input; default assert.h */
 #ifdef AOPT_STATIC
 #define AOPT_API static
@@ -230,7 +233,8 @@ typedef struct aopt_vae {
 } aopt_vae;
 
 typedef struct aopt_vae_options {               /* NULL or all zero = defaults */
-    int threads;                                /* 0 = all cores that this process may use; without OpenMP always 1 */
+    int threads;                                /* 0 = all cores that this process may use; without OpenMP always 1.  GNU OpenMP's threads
+                                                   spin while they wait: where other programs want the cores, OMP_WAIT_POLICY=passive */
     int raw_latent;                             /* 1 = latents are not normalised: no mean and std applied */
     int64_t memory_limit;                       /* bytes; refuse (AOPT_E_MEMORY, with the prediction) above; 0 = what the machine has free */
     aopt_progress progress; void *progress_user;
@@ -527,6 +531,110 @@ typedef struct aopt_target {
     int (*compare)(const aopt_tensor *want, const aopt_tensor *got, int64_t prefix, aopt_metric metric[AOPT_MAX_METRICS]);
     const aopt_command *command; int command_n;
 } aopt_target;
+
+/* ==== [A12] CUDA ========================================================================================
+   The judge's buffers.  Each call has a CPU form and, with AUTOOPT_CUDA, a GPU form that gives the same numbers. */
+
+/* Poison: what an output holds before a decoder may write it.  A quiet NaN; payload (22 bits used) tells the calls apart. */
+AOPT_API uint32_t aopt_poison_bits(uint32_t payload);
+AOPT_API void aopt_ref_poison(float *x, int64_t n, uint32_t payload);
+/* Guards: words beside a buffer that must keep their value, a function of (seed, index).
+   check: result[0] = words that changed, result[1] = index of the first of them, all ones if none. */
+AOPT_API void aopt_ref_guard_fill(uint32_t *x, int64_t n, uint64_t seed);
+AOPT_API void aopt_ref_guard_check(const uint32_t *x, int64_t n, uint64_t seed, uint64_t result[2]);
+/* Fingerprint: 64 bits over the bit pattern and the place of every element, and over seed. */
+AOPT_API uint64_t aopt_ref_fingerprint(const float *x, int64_t n, uint64_t seed);
+/* How many elements of x are still the poison of this payload; *first = index of the first, -1 if none. */
+AOPT_API int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload, int64_t *first);
+
+#ifdef AUTOOPT_CUDA
+/* ---- GPU.  `stream` is a cudaStream_t, `blas` a cublasHandle_t: the CUDA headers are not needed to read this file.
+   Calls named aopt_cuda_* and a layer only enqueue work; every pointer is device memory, read or written in stream order.
+   AOPT_E_SHAPE  the shapes do not fit each other    AOPT_E_MEMORY  out of device memory
+   AOPT_E_CUDA   a CUDA or cuBLAS call failed: the message has the call and its place */
+struct CUstream_st;
+struct cublasContext;
+
+AOPT_API aopt_status aopt_cuda_poison(float *x, int64_t n, uint32_t payload, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_guard_fill(uint32_t *x, int64_t n, uint64_t seed, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_guard_check(const uint32_t *x, int64_t n, uint64_t seed, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_fingerprint(const float *x, int64_t n, uint64_t seed, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
+/* result[0] = elements that still are poison, result[1] = index of the first, all ones if none. */
+AOPT_API aopt_status aopt_cuda_unwritten(const float *x, int64_t n, uint32_t payload, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
+/* aopt_compare over device memory: the same figures but for the order of the sums (1e-12, relative).  Takes about 1 % of the
+   video's size in device memory for the duration of the call, and blocks. */
+AOPT_API aopt_status aopt_cuda_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, aopt_comparison *out,
+                                       struct CUstream_st *stream, aopt_error *err);
+
+/* Rows: a channels-last activation as a matrix of rows, f32 [frames][H + border][W + border][C].
+   border 1 puts a zero column left of each row of pixels and a zero row above each frame; the right neighbour of a row is
+   the next row's column, and aopt_rows_count has W + 2 more zero rows below the last frame.  So a 3x3 tap is one constant shift
+   of the row number and every convolution a sum of matrix products.  border 0 is plain channels-last. */
+typedef struct aopt_rows { float *data; int64_t frames, H, W; int C, border; } aopt_rows;
+AOPT_API int64_t aopt_rows_per_frame(const aopt_rows *x);
+AOPT_API int64_t aopt_rows_count(const aopt_rows *x);
+
+/* Layers.  x is read at its pixels alone.  y and out may have either border; rms_norm and upsample_nearest write zeros
+   into y's, the rest leaves it alone. */
+AOPT_API aopt_status aopt_cuda_rms_norm(const aopt_rows *x, const float *gamma, int silu, const aopt_rows *y, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_upsample_nearest(const aopt_rows *x, int factor, const aopt_rows *y, struct CUstream_st *stream, aopt_error *err);   /* factor 1 = copy */
+AOPT_API aopt_status aopt_cuda_add(const aopt_rows *a, const aopt_rows *b, const aopt_rows *out, struct CUstream_st *stream, aopt_error *err);     /* out may be a or b */
+/* out = b + DupUp3D(x): channels repeated into ft x 2 x 2 sub-positions; first: the first ft - 1 frames are dropped.  out may be b. */
+AOPT_API aopt_status aopt_cuda_dup_up(const aopt_rows *x, int ft, int first, const aopt_rows *b, const aopt_rows *out, struct CUstream_st *stream, aopt_error *err);
+/* out = b + AvgDown3D(x): means over neighbouring sub-channels; frames padded with zeros in front to a multiple of ft.  out may be b. */
+AOPT_API aopt_status aopt_cuda_avg_down(const aopt_rows *x, int ft, int fs, const aopt_rows *b, const aopt_rows *out, struct CUstream_st *stream, aopt_error *err);
+/* [t][H][W][2C] -> [2t][H][W][C]: the first half of the channels is the earlier frame. */
+AOPT_API aopt_status aopt_cuda_interleave_time(const aopt_rows *x, const aopt_rows *y, struct CUstream_st *stream, aopt_error *err);
+/* In place: x[rows][columns] = softmax of scale * x along each row. */
+AOPT_API aopt_status aopt_cuda_softmax(float *x, int64_t rows, int64_t columns, float scale, struct CUstream_st *stream, aopt_error *err);
+/* One head per frame: qkv [t][H][W][3C] -> out [t][H][W][C], no borders.  scores: f32 work space for at least H*W; more = fewer, larger products. */
+AOPT_API aopt_status aopt_cuda_attention(struct cublasContext *blas, const aopt_rows *qkv, float *scores, int64_t scores_n, const aopt_rows *out,
+                                         struct CUstream_st *stream, aopt_error *err);
+/* Channels-first with channel_stride elements between channels: y = x*scale + shift, and back (x - shift)/scale of the first C
+   channels.  scale and shift are f32 [C], or NULL for 1 and 0. */
+AOPT_API aopt_status aopt_cuda_channels_last(const float *x, int64_t channel_stride, const float *scale, const float *shift, const aopt_rows *y,
+                                             struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_channels_first(const aopt_rows *x, int C, const float *scale, const float *shift, float *y, int64_t channel_stride,
+                                              struct CUstream_st *stream, aopt_error *err);
+/* Video [3][frames][2H][2W] <-> rows [frames][H][W][12]; unpatchify clamps to [-1, 1]. */
+AOPT_API aopt_status aopt_cuda_patchify(const float *video, int64_t channel_stride, const aopt_rows *y, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_unpatchify(const aopt_rows *x, float *video, int64_t channel_stride, struct CUstream_st *stream, aopt_error *err);
+/* A convolution; kh is 1 or 3.  x has (y->frames - 1)*stride_t + kt frames: history is the caller's, in front.
+   stride_s 1: x and y have border kh == 3, y's border holds garbage.   stride_s 2: 3x3, padded right and bottom only; y is plain.
+   packed: f32 [kt][kh][kw][ci][co], which pack_conv makes of the checkpoint's [co][ci][taps]. */
+typedef struct aopt_conv_shape { int ci, co, kt, kh, kw, stride_t, stride_s; } aopt_conv_shape;
+AOPT_API aopt_status aopt_cuda_pack_conv(const float *w, int64_t co, int64_t ci, int64_t taps, float *packed, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_conv(struct cublasContext *blas, const aopt_rows *x, const aopt_conv_shape *c, const float *packed, const float *bias,
+                                    const aopt_rows *y, struct CUstream_st *stream, aopt_error *err);
+
+/* The fp32 VAE on a GPU: the truth at full size.  Chunks in time go through the whole network one after the other, feature
+   caches stay on the device, so a clip of any length needs the memory of one chunk. */
+typedef struct aopt_cuda_options {          /* NULL or all zero = defaults */
+    int device;                             /* CUDA ordinal */
+    int tf32;                               /* 1 = products on TF32 tensor cores: the second baseline, not the truth */
+    int raw_latent;                         /* as in aopt_vae_options */
+    int64_t chunk;                          /* latent frames per chunk after the first, which has one; 0 = 1 */
+    int64_t memory_limit;                   /* bytes; refuse (AOPT_E_MEMORY, with the prediction) above; 0 = what the device has free */
+    struct CUstream_st *stream;             /* NULL = the default stream */
+    aopt_progress progress; void *progress_user;
+} aopt_cuda_options;
+typedef struct aopt_cuda_vae aopt_cuda_vae;     /* one direction, one size, one device; one thread at a time */
+
+/* Weights packed and all memory taken; vae and its checkpoint are not needed afterwards.
+   h, w      latent size, for both directions (frames are 16h x 16w)
+   AOPT_E_MISSING  this checkpoint has no decoder (encoder)      AOPT_E_VALUE  NaN or Inf among the weights (tensor named)
+   AOPT_E_MEMORY   host or device memory; predicted and available bytes are named where known */
+AOPT_API aopt_status aopt_cuda_vae_decoder_open(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_vae_encoder_open(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, aopt_error *err);
+/* Device memory that an open takes, without the CUDA context (about half a gigabyte) and the caller's buffers.  -1 on a bad argument. */
+AOPT_API int64_t aopt_cuda_vae_decode_bytes(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options);
+AOPT_API int64_t aopt_cuda_vae_encode_bytes(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options);
+/* A whole clip.  latent f32 [48][T][h][w] and video f32 [3][F][16h][16w], F = 1 + 4*(T-1), each in device or host memory.
+   Blocks until done; allocates nothing.  The output is unspecified after an error. */
+AOPT_API aopt_status aopt_cuda_vae_decode(aopt_cuda_vae *d, const float *latent, int64_t T, float *video, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_vae_encode(aopt_cuda_vae *e, const float *video, int64_t F, float *latent, aopt_error *err);
+AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* NULL is fine */
+#endif /* AUTOOPT_CUDA */
 
 #ifdef __cplusplus
 }
@@ -982,6 +1090,14 @@ static aopt_status aopt__zip_end(aopt__pth *p, uint64_t *start, uint64_t *bytes,
     return AOPT_OK;
 }
 
+/* Only TorchScript has prefix/code/... and prefix/constants.pkl. */
+static int aopt__zip_is_script(const aopt__zip_entry *e)
+{
+    const char *slash = (const char *)memchr(e->name, '/', e->name_n);
+    const size_t n = slash ? e->name_n - (size_t)(slash + 1 - e->name) : 0;
+    return (n >= 5 && memcmp(slash + 1, "code/", 5) == 0) || (n == 13 && memcmp(slash + 1, "constants.pkl", 13) == 0);
+}
+
 /* Read the directory's entry at *at, all of it before `end`, and step over it. */
 static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, aopt__zip_entry *e)
 {
@@ -1008,6 +1124,7 @@ static aopt_status aopt__zip_central(aopt__pth *p, uint64_t *at, uint64_t end, a
         if ((unsigned char)e->name[i] < 0x20) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a control character in its name");
     if (!aopt__zip64_extra(c + 46 + e->name_n, extra_n, &e->size, &packed, &e->local))
         return aopt__zip_fail(p, AOPT_E_FORMAT, e, "has a damaged extra field in the directory");
+    if (aopt__zip_is_script(e)) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; torch.save the state_dict instead");
     if (e->flags & 0x2041) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "is encrypted");
     if (e->method != 0) return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, e->method == 8 ? "is compressed (deflate)" : "is compressed");
     if (packed != e->size) return aopt__zip_fail(p, AOPT_E_FORMAT, e, "is stored, but with two different sizes");
@@ -1797,7 +1914,8 @@ static void aopt__pth_collect(aopt__pth *p, const aopt__obj *o, size_t n, int de
         const aopt__kind kind = item->value->kind;
         size_t longer;
         if (p->visits++ == AOPT__PICKLE_OBJECTS) {
-            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label, (int)AOPT__PICKLE_OBJECTS);
+            p->status = aopt_fail(p->err, AOPT_E_FORMAT, "%s: its dicts hold more than %d items, counting shared ones each time", p->ck->label,
+                                  (int)AOPT__PICKLE_OBJECTS);
             return;
         }
         if (kind != AOPT__KIND_TENSOR && !item->value->first) continue;        /* a number, a string, an empty dict */
@@ -1841,7 +1959,7 @@ static aopt_status aopt__pth_tensors(aopt__pth *p)
     return p->status != AOPT_OK ? p->status : aopt__checkpoint_sort(p->ck, p->err);
 }
 
-/* Find <prefix>/data.pkl, refuse what only looks like a checkpoint, check the byte order. */
+/* Find <prefix>/data.pkl and check the byte order. */
 static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
 {
     aopt__zip_entry *order;
@@ -1857,13 +1975,6 @@ static aopt_status aopt__pth_locate(aopt__pth *p, aopt__zip_entry **pickle)
                                    p->ck->label, (long long)p->entry_n);
     p->prefix = (*pickle)->name;
     p->prefix_n = (*pickle)->name_n - 8;
-    for (i = 0; i < p->entry_n; i++) {
-        const aopt__zip_entry *e = &p->entry[i];
-        if (e->name_n >= p->prefix_n + 5 && memcmp(e->name, p->prefix, p->prefix_n) == 0 && memcmp(e->name + p->prefix_n, "code/", 5) == 0)
-            return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, e, "makes this a TorchScript archive; save the state_dict with torch.save");
-    }
-    if (aopt__zip_find(p, "constants.pkl", 13))
-        return aopt_fail(p->err, AOPT_E_UNSUPPORTED, "%s: a TorchScript archive (it has a constants.pkl); save the state_dict with torch.save", p->ck->label);
     order = aopt__zip_find(p, "byteorder", 9);
     if (order && (order->size != 6 || memcmp(order->data, "little", 6) != 0))
         return aopt__zip_fail(p, AOPT_E_UNSUPPORTED, order, "does not say 'little'");
@@ -2165,7 +2276,8 @@ static aopt_status aopt__safetensors_writable(const char *path, const aopt_tenso
     int64_t bytes;
     if (!t->name || strcmp(t->name, "__metadata__") == 0 || !aopt__name_ok(t->name))
         return aopt_fail(err, AOPT_E_ARG, "%s: a tensor without a name, named __metadata__, or with a control character in its name", path);
-    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS || !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
+    if (aopt_dtype_bytes((int)t->dtype) == 0 || t->ndim < 0 || t->ndim > AOPT_MAX_DIMS ||
+        !aopt__mul(aopt_tensor_numel(t), aopt_dtype_bytes((int)t->dtype), &bytes))
         return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' has no valid dtype and shape", path, t->name);
     if (t->device != AOPT_HOST) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not in host memory", path, t->name);
     if (!aopt_tensor_contiguous(t)) return aopt_fail(err, AOPT_E_ARG, "%s: tensor '%s' is not contiguous", path, t->name);
@@ -2388,7 +2500,7 @@ static int aopt__team(int threads, int64_t floats)
     return most < threads ? (most > 1 ? (int)most : 1) : threads;
 }
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)
+#if !defined(AOPT_NO_VECTORS) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
 typedef float aopt__v4 __attribute__((vector_size(16)));
 typedef float aopt__v4u __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t aopt__v4i __attribute__((vector_size(16)));
@@ -3324,7 +3436,7 @@ AOPT__DEF void aopt_vae_close(aopt_vae *vae) { AOPT_FREE(vae); }
    a stage's input while its second output frame is still to be made.  How a clip is cut into calls cannot change a bit.
 
    Memory is one block, laid out by aopt__plan, which runs twice: without memory to learn the size, then to hand out pointers. */
-enum { AOPT__MAX_LAYERS = 96 };
+enum { AOPT__MAX_LAYERS = 96, AOPT__MAX_THREADS = 4096 };
 
 typedef struct aopt__layer { aopt__conv conv; const aopt_conv_weights *from; int64_t co_first; } aopt__layer;
 typedef struct aopt__norm { float *gamma; const aopt_norm_weights *from; } aopt__norm;
@@ -3601,9 +3713,8 @@ static void aopt__net_close(aopt__net *n)
 static aopt_status aopt__net_check(const aopt__net *n, const char *what, aopt_error *err)
 {
     const int64_t limit = n->options.memory_limit > 0 ? n->options.memory_limit : aopt__memory_free(), need = aopt__net_bytes(n);
-    if (!n->from->present)
-        return aopt_fail(err, AOPT_E_MISSING, "%s: the checkpoint has no %s", aopt_checkpoint_path(n->vae->checkpoint), what);
-    if (n->options.threads < 0) return aopt_fail(err, AOPT_E_ARG, "%s: %d threads", what, n->options.threads);
+    if (n->options.threads < 0 || n->options.threads > AOPT__MAX_THREADS)
+        return aopt_fail(err, AOPT_E_ARG, "%s: %d threads, expected 0 to %d", what, n->options.threads, (int)AOPT__MAX_THREADS);
     if (need < 0) return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld is too large", what, (long long)n->h, (long long)n->w);
     if (limit > 0 && need > limit)
         return aopt_fail(err, AOPT_E_MEMORY, "%s: a latent of %lldx%lld needs %.1f MiB (%lld bytes), %s %.1f MiB (%lld bytes)", what, (long long)n->h,
@@ -3618,8 +3729,8 @@ static aopt_status aopt__net_open(const aopt_vae *vae, int decoder, int64_t h, i
     const char *what = decoder ? "decoder" : "encoder";
     aopt__net plan, *n;
     aopt_status st;
-    if (!vae || !out) return aopt_fail(err, AOPT_E_ARG, "%s: the VAE or out is NULL", what);
     *out = NULL;
+    if (!vae) return aopt_fail(err, AOPT_E_ARG, "%s: the VAE is NULL", what);
     if (h < 1 || w < 1 || h > AOPT__MAX_WIDTH || w > AOPT__MAX_WIDTH)
         return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld, expected 1 to %d each way", what, (long long)h, (long long)w, (int)AOPT__MAX_WIDTH);
     if (decoder ? !vae->decoder.present : !vae->encoder.present)
@@ -3937,7 +4048,12 @@ static void aopt__decode_latent(aopt__net *n, const float *latent, int64_t chann
 AOPT__DEF aopt_status aopt_vae_decoder_open(const aopt_vae *vae, int64_t h, int64_t w, const aopt_vae_options *options,
                                             aopt_vae_decoder **out, aopt_error *err)
 {
-    return aopt__net_open(vae, 1, h, w, options, (aopt__net **)(void *)out, err);
+    aopt__net *n;
+    aopt_status st;
+    if (!out) return aopt_fail(err, AOPT_E_ARG, "decoder: out is NULL");
+    st = aopt__net_open(vae, 1, h, w, options, &n, err);
+    *out = (aopt_vae_decoder *)n;
+    return st;
 }
 
 AOPT__DEF aopt_status aopt_vae_decoder_step(aopt_vae_decoder *d, const float *latent, int64_t n, int64_t channel_stride,
@@ -4070,9 +4186,15 @@ static void aopt__encode_frame(aopt__net *n, const float *frame, int64_t channel
 AOPT__DEF aopt_status aopt_vae_encoder_open(const aopt_vae *vae, int64_t H, int64_t W, const aopt_vae_options *options,
                                             aopt_vae_encoder **out, aopt_error *err)
 {
+    aopt__net *n;
+    aopt_status st;
+    if (!out) return aopt_fail(err, AOPT_E_ARG, "encoder: out is NULL");
+    *out = NULL;
     if (H < 1 || W < 1 || H % 16 || W % 16)
         return aopt_fail(err, AOPT_E_SHAPE, "encoder: frames of %lldx%lld, expected multiples of 16", (long long)H, (long long)W);
-    return aopt__net_open(vae, 0, H / 16, W / 16, options, (aopt__net **)(void *)out, err);
+    st = aopt__net_open(vae, 0, H / 16, W / 16, options, &n, err);
+    *out = (aopt_vae_encoder *)n;
+    return st;
 }
 
 AOPT__DEF aopt_status aopt_vae_encoder_step(aopt_vae_encoder *e, const float *video, int64_t n, int64_t channel_stride,
@@ -5388,7 +5510,634 @@ AOPT__DEF float aopt_random_normal(uint64_t seed, uint64_t index)
 }
 #endif
 
-/* ==== [I12] licence =====================================================================================
+/* ==== [I12] CUDA host =================================================================================== */
+#ifdef __CUDACC__
+#define AOPT__BOTH __host__ __device__          /* one text for a kernel and its CPU mate */
+#else
+#define AOPT__BOTH
+#endif
+
+/* splitmix64 of a place: adjacent seeds and indices give unrelated words. */
+AOPT__BOTH static uint64_t aopt__mix(uint64_t seed, uint64_t index)
+{
+    uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+AOPT__DEF uint32_t aopt_poison_bits(uint32_t payload) { return 0x7fc00000u | (payload & 0x3fffffu); }
+
+AOPT__DEF void aopt_ref_poison(float *x, int64_t n, uint32_t payload)
+{
+    const uint32_t bits = aopt_poison_bits(payload);
+    int64_t i;
+    for (i = 0; i < n; i++) memcpy(x + i, &bits, sizeof bits);
+}
+
+AOPT__DEF void aopt_ref_guard_fill(uint32_t *x, int64_t n, uint64_t seed)
+{
+    int64_t i;
+    for (i = 0; i < n; i++) x[i] = (uint32_t)aopt__mix(seed, (uint64_t)i);
+}
+
+AOPT__DEF void aopt_ref_guard_check(const uint32_t *x, int64_t n, uint64_t seed, uint64_t result[2])
+{
+    int64_t i;
+    result[0] = 0;
+    result[1] = UINT64_MAX;
+    for (i = 0; i < n; i++) {
+        if (x[i] == (uint32_t)aopt__mix(seed, (uint64_t)i)) continue;
+        if (result[0]++ == 0) result[1] = (uint64_t)i;
+    }
+}
+
+AOPT__DEF uint64_t aopt_ref_fingerprint(const float *x, int64_t n, uint64_t seed)
+{
+    uint64_t sum = 0;
+    uint32_t bits;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        sum += aopt__mix(seed ^ bits, (uint64_t)i);
+    }
+    return sum;
+}
+
+AOPT__DEF int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload, int64_t *first)
+{
+    const uint32_t poison = aopt_poison_bits(payload);
+    int64_t i, count = 0;
+    uint32_t bits;
+    *first = -1;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        if (bits == poison && count++ == 0) *first = i;
+    }
+    return count;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#ifdef AUTOOPT_CUDA
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <limits.h>
+extern "C" {
+#include "autoopt_kernels.cuh"
+
+/* One walk through the network serves two ends.  Planning, it launches nothing and notes what every step needs: which weights,
+   how much history, how large each work buffer.  Running, it finds all of that in place.  So the plan cannot disagree with the work. */
+enum { AOPT__CUDA_PARAMS = 256, AOPT__CUDA_WORKSPACE = 32 << 20 };
+static const int64_t AOPT__CUDA_SCORES = 1 << 24;      /* floats of attention scores at a time */
+enum { AOPT__SLOT_A, AOPT__SLOT_B, AOPT__SLOT_ROWS, AOPT__SLOT_Y, AOPT__SLOT_SCORES, AOPT__SLOT_IO, AOPT__SLOTS };
+
+typedef struct aopt__cuda_param {
+    const aopt_tensor *source;              /* key; read while opening, never afterwards */
+    int64_t co, ci, taps;                   /* taps 0: a vector of co */
+    int64_t history_n;                      /* floats: the last input frames of a causal convolution, borders included */
+    float *data, *history;                  /* device */
+} aopt__cuda_param;
+
+struct aopt_cuda_vae {
+    aopt_coder_weights coder;
+    aopt_conv_weights outer;                /* conv1 of the encoder's side, conv2 of the decoder's */
+    aopt_cuda_options options;
+    int encoder, planning, first;           /* first: the chunk in work is the first of its clip */
+    int64_t h, w;
+    aopt__cuda_param param[AOPT__CUDA_PARAMS];
+    int param_n;
+    float *slot[AOPT__SLOTS];               /* work buffers, device */
+    int64_t slot_n[AOPT__SLOTS];            /* floats */
+    int x, next;                            /* the slots of the activation and of its successor */
+    float *scale, *shift;                   /* f32 [48], device; NULL for raw latents */
+    float *history;                         /* all histories, contiguous */
+    int64_t history_n;
+    float *workspace;
+    char *arena;
+    cublasHandle_t blas;
+};
+
+/* A view of a work buffer, and the demand for it. */
+static aopt_status aopt__gpu_view(aopt_cuda_vae *v, int slot, int64_t frames, int64_t H, int64_t W, int C, int border, aopt_rows *out, aopt_error *err)
+{
+    int64_t n;
+    out->data = v->slot[slot];
+    out->frames = frames;
+    out->H = H;
+    out->W = W;
+    out->C = C;
+    out->border = border;
+    if (!aopt__mul(aopt_rows_count(out), C, &n) || n > INT64_MAX / 64)
+        return aopt_fail(err, AOPT_E_SHAPE, "activation [%lld][%lld][%lld][%d] is too large", (long long)frames, (long long)H, (long long)W, C);
+    if (v->planning) {
+        if (n > v->slot_n[slot]) v->slot_n[slot] = n;
+    } else if (n > v->slot_n[slot]) {
+        return aopt_fail(err, AOPT_E_INTERNAL, "work buffer %d: %lld floats planned, %lld needed", slot, (long long)v->slot_n[slot], (long long)n);
+    }
+    return AOPT_OK;
+}
+
+/* The parameter of a tensor; planning, it is entered. */
+static aopt_status aopt__gpu_param(aopt_cuda_vae *v, const aopt_tensor *source, int64_t co, int64_t ci, int64_t taps, int64_t history_n,
+                                   aopt__cuda_param **out, aopt_error *err)
+{
+    aopt__cuda_param *p;
+    int i;
+    for (i = 0; i < v->param_n && v->param[i].source != source; i++) { }
+    p = &v->param[i];
+    if (i == v->param_n) {
+        if (!v->planning || i == AOPT__CUDA_PARAMS) return aopt_fail(err, AOPT_E_INTERNAL, "a tensor that was not planned for, after %d", i);
+        memset(p, 0, sizeof *p);
+        p->source = source;
+        p->co = co;
+        p->ci = ci;
+        p->taps = taps;
+        v->param_n++;
+    }
+    if (v->planning && history_n > p->history_n) p->history_n = history_n;
+    *out = p;
+    return AOPT_OK;
+}
+
+static aopt_status aopt__gpu_conv(aopt_cuda_vae *v, const aopt_conv_weights *w, const aopt_rows *x, int stride_t, int stride_s, int slot, aopt_rows *y, aopt_error *err)
+{
+    aopt_conv_shape c;
+    aopt__cuda_param *weight = NULL, *bias = NULL;
+    aopt_status st = aopt__gpu_view(v, slot, (x->frames - w->kt) / stride_t + 1, x->H / stride_s, x->W / stride_s, w->co, stride_s == 1 && w->kh == 3, y, err);
+    if (!st) st = aopt__gpu_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, 0, &weight, err);
+    if (!st) st = aopt__gpu_param(v, w->bias, w->co, 1, 0, 0, &bias, err);
+    if (st || v->planning) return st;
+    c.ci = w->ci;
+    c.co = w->co;
+    c.kt = w->kt;
+    c.kh = w->kh;
+    c.kw = w->kw;
+    c.stride_t = stride_t;
+    c.stride_s = stride_s;
+    return aopt_cuda_conv(v->blas, x, &c, weight->data, bias->data, y, v->options.stream, err);
+}
+
+static aopt_status aopt__gpu_copy(aopt_cuda_vae *v, const aopt_rows *x, int factor, const aopt_rows *y, aopt_error *err)
+{
+    return v->planning ? AOPT_OK : aopt_cuda_upsample_nearest(x, factor, y, v->options.stream, err);
+}
+
+static aopt_status aopt__gpu_add(aopt_cuda_vae *v, const aopt_rows *a, const aopt_rows *b, const aopt_rows *out, aopt_error *err)
+{
+    return v->planning ? AOPT_OK : aopt_cuda_add(a, b, out, v->options.stream, err);
+}
+
+/* The input rows of w: `past` frames of history, put in place, then `fresh`, for the caller to write. */
+static aopt_status aopt__gpu_input(aopt_cuda_vae *v, const aopt_conv_weights *w, int past, const aopt_rows *x, aopt_rows *all, aopt_rows *fresh, aopt_error *err)
+{
+    aopt__cuda_param *p = NULL;
+    int64_t history_n;
+    aopt_status st = aopt__gpu_view(v, AOPT__SLOT_ROWS, past + x->frames, x->H, x->W, w->ci, w->kh == 3, all, err);
+    if (st) return st;
+    history_n = past * aopt_rows_per_frame(all) * w->ci;
+    st = aopt__gpu_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, history_n, &p, err);
+    if (st) return st;
+    *fresh = *all;
+    fresh->frames = x->frames;
+    if (v->planning) return AOPT_OK;
+    fresh->data += history_n;
+    if (past) AOPT__CUDA(cudaMemcpyAsync(all->data, p->history, (size_t)history_n * sizeof(float), cudaMemcpyDeviceToDevice, v->options.stream));
+    return AOPT_OK;
+}
+
+/* Keep the last `past` frames of w's input for the next chunk. */
+static aopt_status aopt__gpu_keep(aopt_cuda_vae *v, const aopt_conv_weights *w, int past, const aopt_rows *all, aopt_error *err)
+{
+    const int64_t frame_n = aopt_rows_per_frame(all) * w->ci;
+    aopt__cuda_param *p = NULL;
+    const aopt_status st = aopt__gpu_param(v, w->weight, w->co, w->ci, (int64_t)w->kt * w->kh * w->kw, past * frame_n, &p, err);
+    if (st || v->planning || !past) return st;
+    AOPT__CUDA(cudaMemcpyAsync(p->history, all->data + (all->frames - past) * frame_n, (size_t)(past * frame_n) * sizeof(float), cudaMemcpyDeviceToDevice, v->options.stream));
+    return AOPT_OK;
+}
+
+/* Causal convolution of x, or of its norm (and SiLU), into slot Y. */
+static aopt_status aopt__gpu_causal(aopt_cuda_vae *v, const aopt_norm_weights *norm, int silu, const aopt_conv_weights *w, const aopt_rows *x, aopt_rows *y, aopt_error *err)
+{
+    aopt_rows all, fresh;
+    aopt__cuda_param *gamma = NULL;
+    aopt_status st = aopt__gpu_input(v, w, w->kt - 1, x, &all, &fresh, err);
+    if (!st && norm) st = aopt__gpu_param(v, norm->gamma, norm->c, 1, 0, 0, &gamma, err);
+    if (!st && !norm) st = aopt__gpu_copy(v, x, 1, &fresh, err);
+    else if (!st && !v->planning) st = aopt_cuda_rms_norm(x, gamma->data, silu, &fresh, v->options.stream, err);
+    if (!st) st = aopt__gpu_conv(v, w, &all, 1, 1, AOPT__SLOT_Y, y, err);
+    if (!st) st = aopt__gpu_keep(v, w, w->kt - 1, &all, err);
+    return st;
+}
+
+/* x -> out in `slot`, which may be x's own where the channels stay. */
+static aopt_status aopt__gpu_resblock(aopt_cuda_vae *v, const aopt_resblock_weights *b, const aopt_rows *x, int slot, aopt_rows *out, aopt_error *err)
+{
+    const aopt_rows in = *x;                /* out may be x */
+    aopt_rows y, z;
+    aopt_status st = aopt__gpu_causal(v, &b->norm1, 1, &b->conv1, &in, &y, err);
+    if (!st) st = aopt__gpu_causal(v, &b->norm2, 1, &b->conv2, &y, &z, err);
+    if (!st && b->shortcut.weight) {
+        st = aopt__gpu_conv(v, &b->shortcut, &in, 1, 1, slot, out, err);
+        return st ? st : aopt__gpu_add(v, out, &z, out, err);
+    }
+    if (!st) st = aopt__gpu_view(v, slot, in.frames, in.H, in.W, b->co, 0, out, err);
+    return st ? st : aopt__gpu_add(v, &in, &z, out, err);
+}
+
+/* In place. */
+static aopt_status aopt__gpu_attention(aopt_cuda_vae *v, const aopt_attention_weights *a, const aopt_rows *x, aopt_error *err)
+{
+    const int64_t P = x->H * x->W;
+    aopt_rows qkv, o, y;
+    aopt_status st = aopt__gpu_causal(v, &a->norm, 0, &a->to_qkv, x, &qkv, err);
+    if (!st) st = aopt__gpu_view(v, AOPT__SLOT_ROWS, x->frames, x->H, x->W, a->c, 0, &o, err);
+    if (st) return st;
+    if (v->planning) v->slot_n[AOPT__SLOT_SCORES] = P > AOPT__CUDA_SCORES ? P : AOPT__CUDA_SCORES;
+    else st = aopt_cuda_attention(v->blas, &qkv, v->slot[AOPT__SLOT_SCORES], v->slot_n[AOPT__SLOT_SCORES], &o, v->options.stream, err);
+    if (!st) st = aopt__gpu_conv(v, &a->proj, &o, 1, 1, v->next, &y, err);
+    return st ? st : aopt__gpu_add(v, x, &y, x, err);
+}
+
+static aopt_status aopt__gpu_middle(aopt_cuda_vae *v, aopt_rows *x, aopt_error *err)
+{
+    aopt_status st = aopt__gpu_resblock(v, &v->coder.middle0, x, v->x, x, err);
+    if (!st) st = aopt__gpu_attention(v, &v->coder.middle1, x, err);
+    if (!st) st = aopt__gpu_resblock(v, &v->coder.middle2, x, v->x, x, err);
+    return st;
+}
+
+/* The residual blocks of a stage: x stays, for the shortcut of the stage; y is in slot `next`. */
+static aopt_status aopt__gpu_blocks(aopt_cuda_vae *v, const aopt_stage_weights *s, const aopt_rows *x, aopt_rows *y, aopt_error *err)
+{
+    aopt_status st = AOPT_OK;
+    int i;
+    for (i = 0; i < s->block_n && !st; i++) st = aopt__gpu_resblock(v, &s->block[i], i == 0 ? x : y, v->next, y, err);
+    return st;
+}
+
+static void aopt__gpu_swap(aopt_cuda_vae *v)
+{
+    const int slot = v->x;
+    v->x = v->next;
+    v->next = slot;
+}
+
+static aopt_status aopt__gpu_stage_up(aopt_cuda_vae *v, const aopt_stage_weights *s, aopt_rows *x, aopt_error *err)
+{
+    aopt_rows y, z, rows, out;
+    aopt_status st = aopt__gpu_blocks(v, s, x, &y, err);
+    if (!st && s->factor_t == 2 && !v->first) {
+        st = aopt__gpu_causal(v, NULL, 0, &s->time_conv, &y, &z, err);
+        if (!st) st = aopt__gpu_view(v, v->next, 2 * y.frames, y.H, y.W, s->co, 0, &y, err);
+        if (!st && !v->planning) st = aopt_cuda_interleave_time(&z, &y, v->options.stream, err);
+    }
+    if (!st && s->factor_s == 2) {
+        st = aopt__gpu_view(v, AOPT__SLOT_ROWS, y.frames, 2 * y.H, 2 * y.W, s->co, 1, &rows, err);
+        if (!st) st = aopt__gpu_copy(v, &y, 2, &rows, err);
+        if (!st) st = aopt__gpu_conv(v, &s->resample, &rows, 1, 1, AOPT__SLOT_Y, &z, err);
+        if (!st) st = aopt__gpu_view(v, v->next, z.frames, z.H, z.W, s->co, 0, &out, err);
+        if (!st && !v->planning) st = aopt_cuda_dup_up(x, s->factor_t, v->first, &z, &out, v->options.stream, err);
+        y = out;
+    }
+    *x = y;
+    aopt__gpu_swap(v);
+    return st;
+}
+
+/* The first latent frame is one video frame: it passes time_conv by and becomes its history. */
+static aopt_status aopt__gpu_halve_time(aopt_cuda_vae *v, const aopt_conv_weights *w, aopt_rows *y, aopt_error *err)
+{
+    aopt_rows all, fresh;
+    aopt_status st;
+    if (v->first) return aopt__gpu_keep(v, w, 1, y, err);
+    st = aopt__gpu_input(v, w, 1, y, &all, &fresh, err);
+    if (!st) st = aopt__gpu_copy(v, y, 1, &fresh, err);
+    if (!st) st = aopt__gpu_conv(v, w, &all, 2, 1, AOPT__SLOT_Y, y, err);
+    return st ? st : aopt__gpu_keep(v, w, 1, &all, err);
+}
+
+static aopt_status aopt__gpu_stage_down(aopt_cuda_vae *v, const aopt_stage_weights *s, aopt_rows *x, aopt_error *err)
+{
+    aopt_rows y, rows, out;
+    aopt_status st = aopt__gpu_blocks(v, s, x, &y, err);
+    if (!st && s->factor_s == 2) {
+        st = aopt__gpu_view(v, AOPT__SLOT_ROWS, y.frames, y.H, y.W, s->co, 1, &rows, err);
+        if (!st) st = aopt__gpu_copy(v, &y, 1, &rows, err);
+        if (!st) st = aopt__gpu_conv(v, &s->resample, &rows, 1, 2, AOPT__SLOT_Y, &y, err);
+        if (!st && s->factor_t == 2) st = aopt__gpu_halve_time(v, &s->time_conv, &y, err);
+    }
+    if (!st) st = aopt__gpu_view(v, v->next, y.frames, y.H, y.W, s->co, 0, &out, err);
+    if (!st && !v->planning) st = aopt_cuda_avg_down(x, s->factor_t, s->factor_s, &y, &out, v->options.stream, err);
+    *x = out;
+    aopt__gpu_swap(v);
+    return st;
+}
+
+/* Between the caller's tensor, `frames` whole frames of n floats from frame `at` on in each of `channels`, and slot IO. */
+static aopt_status aopt__gpu_io(aopt_cuda_vae *v, int channels, const float *from, float *to, int64_t frame_n, int64_t frames, int64_t total, int64_t at, aopt_error *err)
+{
+    const int64_t n = frame_n * frames;
+    int c;
+    if (v->planning) {
+        if (channels * n > v->slot_n[AOPT__SLOT_IO]) v->slot_n[AOPT__SLOT_IO] = channels * n;
+        return AOPT_OK;
+    }
+    for (c = 0; c < channels; c++) {
+        const int64_t theirs = (c * total + at) * frame_n;
+        AOPT__CUDA(cudaMemcpyAsync(to ? to + theirs : v->slot[AOPT__SLOT_IO] + c * n, from ? from + theirs : v->slot[AOPT__SLOT_IO] + c * n,
+                                   (size_t)n * sizeof(float), cudaMemcpyDefault, v->options.stream));
+    }
+    return AOPT_OK;
+}
+
+/* Latent frames [at, at + n) of T to their video frames. */
+static aopt_status aopt__gpu_decode_chunk(aopt_cuda_vae *v, const float *latent, int64_t T, int64_t at, int64_t n, float *video, aopt_error *err)
+{
+    const int64_t F = 1 + 4 * (T - 1), f = at == 0 ? 0 : 4 * at - 3, frames = at == 0 ? 1 : 4 * n;
+    struct CUstream_st *stream = v->options.stream;
+    aopt_rows x, y;
+    aopt_status st = aopt__gpu_io(v, AOPT_VAE_Z, latent, NULL, v->h * v->w, n, T, at, err);
+    int i;
+    v->first = at == 0;
+    v->x = AOPT__SLOT_A;
+    v->next = AOPT__SLOT_B;
+    if (!st) st = aopt__gpu_view(v, v->next, n, v->h, v->w, AOPT_VAE_Z, 0, &x, err);
+    if (!st && !v->planning) st = aopt_cuda_channels_last(v->slot[AOPT__SLOT_IO], n * v->h * v->w, v->scale, v->shift, &x, stream, err);
+    if (!st) st = aopt__gpu_conv(v, &v->outer, &x, 1, 1, v->x, &y, err);
+    if (!st) st = aopt__gpu_causal(v, NULL, 0, &v->coder.conv1, &y, &y, err);
+    if (!st) st = aopt__gpu_view(v, v->x, n, v->h, v->w, v->coder.conv1.co, 0, &x, err);
+    if (!st) st = aopt__gpu_copy(v, &y, 1, &x, err);
+    if (!st) st = aopt__gpu_middle(v, &x, err);
+    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) st = aopt__gpu_stage_up(v, &v->coder.stage[i], &x, err);
+    if (!st) st = aopt__gpu_causal(v, &v->coder.head_norm, 1, &v->coder.head_conv, &x, &y, err);
+    if (!st && !v->planning) st = aopt_cuda_unpatchify(&y, v->slot[AOPT__SLOT_IO], frames * 4 * y.H * y.W, stream, err);
+    return st ? st : aopt__gpu_io(v, 3, NULL, video, 256 * v->h * v->w, frames, F, f, err);
+}
+
+/* The video frames of latent frames [at, at + n) of T to these. */
+static aopt_status aopt__gpu_encode_chunk(aopt_cuda_vae *v, const float *video, int64_t T, int64_t at, int64_t n, float *latent, aopt_error *err)
+{
+    const int64_t F = 1 + 4 * (T - 1), f = at == 0 ? 0 : 4 * at - 3, frames = at == 0 ? 1 : 4 * n;
+    struct CUstream_st *stream = v->options.stream;
+    aopt_rows x, y;
+    aopt_status st = aopt__gpu_io(v, 3, video, NULL, 256 * v->h * v->w, frames, F, f, err);
+    int i;
+    v->first = at == 0;
+    v->x = AOPT__SLOT_A;
+    v->next = AOPT__SLOT_B;
+    if (!st) st = aopt__gpu_view(v, v->x, frames, 8 * v->h, 8 * v->w, v->coder.conv1.ci, 0, &x, err);
+    if (!st && !v->planning) st = aopt_cuda_patchify(v->slot[AOPT__SLOT_IO], frames * 256 * v->h * v->w, &x, stream, err);
+    if (!st) st = aopt__gpu_causal(v, NULL, 0, &v->coder.conv1, &x, &y, err);
+    if (!st) st = aopt__gpu_view(v, v->x, frames, y.H, y.W, y.C, 0, &x, err);
+    if (!st) st = aopt__gpu_copy(v, &y, 1, &x, err);
+    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) st = aopt__gpu_stage_down(v, &v->coder.stage[i], &x, err);
+    if (!st) st = aopt__gpu_middle(v, &x, err);
+    if (!st) st = aopt__gpu_causal(v, &v->coder.head_norm, 1, &v->coder.head_conv, &x, &y, err);
+    if (!st) st = aopt__gpu_view(v, v->x, n, v->h, v->w, y.C, 0, &x, err);
+    if (!st) st = aopt__gpu_copy(v, &y, 1, &x, err);
+    if (!st) st = aopt__gpu_conv(v, &v->outer, &x, 1, 1, v->next, &y, err);
+    if (!st && !v->planning) st = aopt_cuda_channels_first(&y, AOPT_VAE_Z, v->scale, v->shift, v->slot[AOPT__SLOT_IO], n * v->h * v->w, stream, err);
+    return st ? st : aopt__gpu_io(v, AOPT_VAE_Z, NULL, latent, v->h * v->w, n, T, at, err);
+}
+
+static aopt_status aopt__gpu_chunk(aopt_cuda_vae *v, const float *in, int64_t T, int64_t at, int64_t n, float *out, aopt_error *err)
+{
+    return v->encoder ? aopt__gpu_encode_chunk(v, in, T, at, n, out, err) : aopt__gpu_decode_chunk(v, in, T, at, n, out, err);
+}
+
+static float *aopt__gpu_take(char *base, int64_t *used, int64_t floats)
+{
+    float *p = base ? (float *)(void *)(base + *used) : NULL;
+    *used += (floats * (int64_t)sizeof(float) + 255) / 256 * 256;
+    return p;
+}
+
+/* Lay out the arena; base NULL only counts.  Returns its bytes. */
+static int64_t aopt__gpu_place(aopt_cuda_vae *v, char *base)
+{
+    int64_t used = 0, start;
+    int i;
+    for (i = 0; i < v->param_n; i++) v->param[i].data = aopt__gpu_take(base, &used, v->param[i].co * v->param[i].ci * (v->param[i].taps ? v->param[i].taps : 1));
+    start = used;
+    v->history = base ? (float *)(void *)(base + start) : NULL;
+    for (i = 0; i < v->param_n; i++) v->param[i].history = aopt__gpu_take(base, &used, v->param[i].history_n);
+    v->history_n = (used - start) / (int64_t)sizeof(float);
+    for (i = 0; i < AOPT__SLOTS; i++) v->slot[i] = aopt__gpu_take(base, &used, v->slot_n[i]);
+    v->workspace = aopt__gpu_take(base, &used, AOPT__CUDA_WORKSPACE / (int64_t)sizeof(float));
+    v->scale = v->options.raw_latent ? NULL : aopt__gpu_take(base, &used, AOPT_VAE_Z);
+    v->shift = v->options.raw_latent ? NULL : aopt__gpu_take(base, &used, AOPT_VAE_Z);
+    return used;
+}
+
+/* Everything that needs no device: *out on the host, filled, with the bytes of its arena. */
+static aopt_status aopt__gpu_plan(const aopt_vae *vae, int encoder, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, int64_t *bytes, aopt_error *err)
+{
+    aopt_cuda_vae *v;
+    aopt_status st;
+    int i;
+    if (!vae || !out) return aopt_fail(err, AOPT_E_ARG, "CUDA VAE: a pointer is NULL");
+    if (!(encoder ? &vae->encoder : &vae->decoder)->present) return aopt_fail(err, AOPT_E_MISSING, "this checkpoint has no %s", encoder ? "encoder" : "decoder");
+    if (h < 1 || w < 1 || h > 16384 || w > 16384 || (options && (options->chunk < 0 || options->chunk > 1024)))
+        return aopt_fail(err, AOPT_E_SHAPE, "latent of %lldx%lld in chunks of %lld: sizes 1 to 16384, chunks to 1024", (long long)h, (long long)w, options ? (long long)options->chunk : 1LL);
+    v = (aopt_cuda_vae *)aopt__alloc(1, (int64_t)sizeof *v);
+    if (!v) return aopt_fail(err, AOPT_E_MEMORY, "CUDA VAE: no host memory");
+    memset(v, 0, sizeof *v);
+    v->coder = encoder ? vae->encoder : vae->decoder;
+    v->outer = encoder ? vae->conv1 : vae->conv2;
+    v->encoder = encoder;
+    v->h = h;
+    v->w = w;
+    if (options) v->options = *options;
+    if (v->options.chunk == 0) v->options.chunk = 1;
+    v->planning = 1;
+    st = aopt__gpu_chunk(v, NULL, 1 + v->options.chunk, 0, 1, NULL, err);
+    if (!st) st = aopt__gpu_chunk(v, NULL, 1 + v->options.chunk, 1, v->options.chunk, NULL, err);
+    if (st) { AOPT_FREE(v); return st; }
+    v->planning = 0;
+    for (i = 0; i < v->param_n; i++) {                  /* weights pass through this buffer on their way to be packed */
+        const int64_t n = v->param[i].co * v->param[i].ci * v->param[i].taps;
+        if (n > v->slot_n[AOPT__SLOT_ROWS]) v->slot_n[AOPT__SLOT_ROWS] = n;
+    }
+    *bytes = aopt__gpu_place(v, NULL);
+    *out = v;
+    return AOPT_OK;
+}
+
+/* One parameter to its place; host: room for it as f32, used where the tensor is not f32 already. */
+static aopt_status aopt__gpu_upload(aopt_cuda_vae *v, aopt__cuda_param *p, float *host, aopt_error *err)
+{
+    const int64_t n = p->co * p->ci * (p->taps ? p->taps : 1);
+    const float *from = host;
+    float *to = p->taps ? v->slot[AOPT__SLOT_ROWS] : p->data;
+    int64_t i;
+    aopt_status st = AOPT_OK;
+    if (p->source->dtype == AOPT_F32 && aopt_tensor_contiguous(p->source) && aopt_tensor_numel(p->source) == n) from = (const float *)p->source->data;
+    else st = aopt_tensor_to_f32(p->source, host, n, err);
+    if (st) return st;
+    for (i = 0; i < n && isfinite(from[i]); i++) { }
+    if (i < n) return aopt_fail(err, AOPT_E_VALUE, "%s: element %lld is not finite", p->source->name ? p->source->name : "weight", (long long)i);
+    AOPT__CUDA(cudaMemcpyAsync(to, from, (size_t)n * sizeof(float), cudaMemcpyHostToDevice, v->options.stream));
+    if (p->taps) st = aopt_cuda_pack_conv(to, p->co, p->ci, p->taps, p->data, v->options.stream, err);
+    if (st) return st;
+    AOPT__CUDA(cudaStreamSynchronize(v->options.stream));       /* host is reused */
+    return AOPT_OK;
+}
+
+static aopt_status aopt__gpu_upload_all(aopt_cuda_vae *v, const float *mean, const float *std, aopt_error *err)
+{
+    int64_t most = 1;
+    float *host;
+    aopt_status st = AOPT_OK;
+    int i;
+    for (i = 0; i < v->param_n; i++) {
+        const int64_t n = v->param[i].co * v->param[i].ci * (v->param[i].taps ? v->param[i].taps : 1);
+        if (n > most) most = n;
+    }
+    host = (float *)aopt__alloc(most, (int64_t)sizeof *host);
+    if (!host) return aopt_fail(err, AOPT_E_MEMORY, "CUDA VAE: no host memory for %lld weights", (long long)most);
+    for (i = 0; i < v->param_n && !st; i++) st = aopt__gpu_upload(v, &v->param[i], host, err);
+    AOPT_FREE(host);
+    if (st || v->options.raw_latent) return st;
+    AOPT__CUDA(cudaMemcpy(v->scale, std, AOPT_VAE_Z * sizeof(float), cudaMemcpyHostToDevice));
+    AOPT__CUDA(cudaMemcpy(v->shift, mean, AOPT_VAE_Z * sizeof(float), cudaMemcpyHostToDevice));
+    return AOPT_OK;
+}
+
+/* The device side of an open: memory, cuBLAS, weights.  What was taken before a failure is close's to give back. */
+static aopt_status aopt__gpu_open(aopt_cuda_vae *v, int64_t bytes, const aopt_vae *vae, aopt_error *err)
+{
+    const char *what = v->encoder ? "encode" : "decode";
+    size_t available, total;
+    if (v->options.memory_limit > 0 && bytes > v->options.memory_limit)
+        return aopt_fail(err, AOPT_E_MEMORY, "%s at latent %lldx%lld needs %lld bytes of device memory, the limit is %lld",
+                         what, (long long)v->h, (long long)v->w, (long long)bytes, (long long)v->options.memory_limit);
+    AOPT__CUDA(cudaSetDevice(v->options.device));
+    AOPT__CUDA(cudaMemGetInfo(&available, &total));
+    if ((uint64_t)bytes > available)
+        return aopt_fail(err, AOPT_E_MEMORY, "%s at latent %lldx%lld needs %lld bytes of device memory, device %d has %llu free of %llu",
+                         what, (long long)v->h, (long long)v->w, (long long)bytes, v->options.device, (unsigned long long)available, (unsigned long long)total);
+    AOPT__CUDA(cudaMalloc((void **)&v->arena, (size_t)bytes));
+    aopt__gpu_place(v, v->arena);
+    AOPT__CUBLAS(cublasCreate(&v->blas));
+    AOPT__CUBLAS(cublasSetStream(v->blas, v->options.stream));
+    AOPT__CUBLAS(cublasSetWorkspace(v->blas, v->workspace, AOPT__CUDA_WORKSPACE));
+    AOPT__CUBLAS(cublasSetMathMode(v->blas, v->options.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_PEDANTIC_MATH));
+    return aopt__gpu_upload_all(v, vae->mean, vae->std, err);
+}
+
+static aopt_status aopt__cuda_vae_open(const aopt_vae *vae, int encoder, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, aopt_error *err)
+{
+    aopt_cuda_vae *v = NULL;
+    int64_t bytes = 0;
+    int device = 0;
+    aopt_status st;
+    if (out) *out = NULL;
+    st = aopt__gpu_plan(vae, encoder, h, w, options, out ? &v : NULL, &bytes, err);
+    if (st) return st;
+    AOPT__CUDA(cudaGetDevice(&device));
+    st = aopt__gpu_open(v, bytes, vae, err);
+    if (st) aopt_cuda_vae_close(v);
+    else *out = v;
+    cudaSetDevice(device);
+    return st;
+}
+
+AOPT__DEF aopt_status aopt_cuda_vae_decoder_open(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, aopt_error *err)
+{
+    return aopt__cuda_vae_open(vae, 0, h, w, options, out, err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_vae_encoder_open(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options, aopt_cuda_vae **out, aopt_error *err)
+{
+    return aopt__cuda_vae_open(vae, 1, h, w, options, out, err);
+}
+
+static int64_t aopt__cuda_vae_bytes(const aopt_vae *vae, int encoder, int64_t h, int64_t w, const aopt_cuda_options *options)
+{
+    aopt_cuda_vae *v = NULL;
+    int64_t bytes = -1;
+    if (aopt__gpu_plan(vae, encoder, h, w, options, &v, &bytes, NULL)) return -1;
+    AOPT_FREE(v);
+    return bytes;
+}
+
+AOPT__DEF int64_t aopt_cuda_vae_decode_bytes(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options)
+{
+    return aopt__cuda_vae_bytes(vae, 0, h, w, options);
+}
+
+AOPT__DEF int64_t aopt_cuda_vae_encode_bytes(const aopt_vae *vae, int64_t h, int64_t w, const aopt_cuda_options *options)
+{
+    return aopt__cuda_vae_bytes(vae, 1, h, w, options);
+}
+
+/* The first latent frame alone, then chunks; every clip starts from zero history. */
+static aopt_status aopt__gpu_clip(aopt_cuda_vae *v, const float *in, int64_t T, float *out, aopt_error *err)
+{
+    int64_t at, n;
+    AOPT__CUDA(cudaSetDevice(v->options.device));
+    AOPT__CUDA(cudaMemsetAsync(v->history, 0, (size_t)v->history_n * sizeof(float), v->options.stream));
+    for (at = 0; at < T; at += n) {
+        aopt_status st;
+        n = at == 0 ? 1 : T - at < v->options.chunk ? T - at : v->options.chunk;
+        st = aopt__gpu_chunk(v, in, T, at, n, out, err);
+        if (st) return st;
+        if (!v->options.progress) continue;
+        AOPT__CUDA(cudaStreamSynchronize(v->options.stream));
+        if (v->options.progress(v->options.progress_user, v->encoder ? "encode" : "decode", at + n, T))
+            return aopt_fail(err, AOPT_E_CANCELLED, "%s: stopped after %lld of %lld latent frames", v->encoder ? "encode" : "decode", (long long)(at + n), (long long)T);
+    }
+    AOPT__CUDA(cudaStreamSynchronize(v->options.stream));
+    return AOPT_OK;
+}
+
+static aopt_status aopt__cuda_vae_run(aopt_cuda_vae *v, int encoder, const float *in, int64_t T, float *out, aopt_error *err)
+{
+    int device = 0;
+    aopt_status st;
+    if (!v || !in || !out || v->encoder != encoder) return aopt_fail(err, AOPT_E_ARG, "CUDA VAE: a pointer is NULL, or the %s was opened", encoder ? "decoder" : "encoder");
+    if (T < 1 || T > INT_MAX) return aopt_fail(err, AOPT_E_SHAPE, "%lld latent frames", (long long)T);
+    AOPT__CUDA(cudaGetDevice(&device));
+    st = aopt__gpu_clip(v, in, T, out, err);
+    cudaSetDevice(device);
+    return st;
+}
+
+AOPT__DEF aopt_status aopt_cuda_vae_decode(aopt_cuda_vae *d, const float *latent, int64_t T, float *video, aopt_error *err)
+{
+    return aopt__cuda_vae_run(d, 0, latent, T, video, err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_vae_encode(aopt_cuda_vae *e, const float *video, int64_t F, float *latent, aopt_error *err)
+{
+    if (F < 1 || F % 4 != 1) return aopt_fail(err, AOPT_E_SHAPE, "%lld video frames, expected 1 + 4n", (long long)F);
+    return aopt__cuda_vae_run(e, 1, video, 1 + (F - 1) / 4, latent, err);
+}
+
+AOPT__DEF void aopt_cuda_vae_close(aopt_cuda_vae *v)
+{
+    int device = 0;
+    if (!v) return;
+    cudaGetDevice(&device);
+    cudaSetDevice(v->options.device);
+    if (v->blas) cublasDestroy(v->blas);
+    cudaFree(v->arena);
+    cudaSetDevice(device);
+    AOPT_FREE(v);
+}
+
+} /* extern "C" */
+#endif /* AUTOOPT_CUDA */
+
+/* ==== [I13] licence =====================================================================================
    MIT; the text is in LICENSE beside this file and at https://opensource.org/license/mit */
 #endif /* AUTOOPT_IMPLEMENTED */
 #endif /* AUTOOPT_IMPLEMENTATION */

@@ -62,7 +62,7 @@ enum {
     FLOOR_PAIRS = 10,               /* incumbent against itself */
     FLOOR_USES = 20,                /* measurements after which the floor is measured anew */
     MAX_PAIRS = 18,
-    MAX_DECODES = 1000,             /* per sample */
+    MAX_DECODES = 100,             /* per sample */
     FRESH_CALLS = 6,                /* of a verification, on inputs that nobody has seen */
     ORACLE_PREFIX = 3,              /* input slices that a fresh check against the reference decodes */
     GUARD_BYTES = 4096,
@@ -1412,11 +1412,13 @@ static void side_pause(side *s)
 {
     const double until = aopt_seconds() + 0.5;
     siginfo_t info;
+    int looks = 0;
     side_signal(s, SIGSTOP);
     do {
         memset(&info, 0, sizeof info);
         if (waitid(P_PID, (id_t)s->pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0) break;
-    } while (info.si_pid == 0 && aopt_seconds() < until && sched_yield() == 0);
+        if (info.si_pid == 0 && ++looks > 50) sleep_ms(1);
+    } while (info.si_pid == 0 && aopt_seconds() < until);
     s->stopped = 1;
 }
 
@@ -1985,6 +1987,24 @@ static aopt_status judge_buffers(judge *j, aopt_error *err)
     return j->fixed && j->fresh && j->reference && j->first && j->work ? AOPT_OK : aopt_fail(err, AOPT_E_MEMORY, "task %s: out of memory", j->job->task->name);
 }
 
+/* Memory that this machine can still give, in bytes. */
+static double memory_free(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, (int)sizeof line, f))
+        if (strncmp(line, "MemAvailable:", 13) == 0) kb = strtod(line + 13, NULL);
+    if (f) fclose(f);
+    return kb > 0 ? kb * 1024 : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Two runners, each with an output, and three outputs of the judge. */
+static double memory_needed(const aopt_cost *cost, const aopt_tensor *output)
+{
+    return 3.0 * (double)cost->memory + 5.0 * (double)sizeof(float) * (double)aopt_tensor_numel(output);
+}
+
 /* The task of j->job, all but its reference. */
 static aopt_status judge_open_task(judge *j, aopt_error *err)
 {
@@ -1997,6 +2017,9 @@ static aopt_status judge_open_task(judge *j, aopt_error *err)
     j->device.threads = cpu_count();
     st = target.tensors(&j->model, &t->shape, &j->input, &j->output, err);
     if (st == AOPT_OK) st = target.cost(&j->model, &t->shape, &j->cost, err);
+    if (st == AOPT_OK && memory_needed(&j->cost, &j->output) > memory_free())
+        st = aopt_fail(err, AOPT_E_MEMORY, "task %s needs about %.1f GB of memory, %.1f GB are free: choose a smaller task with --task", t->name,
+                       memory_needed(&j->cost, &j->output) * 1e-9, memory_free() * 1e-9);
     if (st == AOPT_OK) st = judge_buffers(j, err);
     if (st != AOPT_OK) return st;
     x = j->input;
@@ -2412,7 +2435,7 @@ static double judge_task_cost(const task *t, double peak)
     double s = -1;
     if (access(t->checkpoint, R_OK) != 0 || access(t->input, R_OK) != 0 || target.open(t->checkpoint, &model, &err)) return -1;
     if (target.tensors(&model, &t->shape, &in, &out, &err) == AOPT_OK && target.cost(&model, &t->shape, &cost, &err) == AOPT_OK &&
-        (double)cost.memory + 20.0 * (double)aopt_tensor_numel(&out) < 0.8 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE))
+        memory_needed(&cost, &out) < memory_free())
         s = (FRESH_CALLS + 6) * cost.flops / (0.25 * peak);
     target.close(&model);
     return s;

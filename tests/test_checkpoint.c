@@ -76,6 +76,27 @@ static void test_zoo(void)
     CHECK(files >= 25 && tensors >= 350, "the zoo has only %d files and %d tensors", files, tensors);
 }
 
+/* Whole models: every tensor converts, and each is found by its name. */
+static void test_models(void)
+{
+    static const char *const file[] = { "assets/tiny/tiny_vae.pth", "tests/fixtures/nano.pth", "tests/fixtures/odd.pth" };
+    size_t i;
+    for (i = 0; i < sizeof file / sizeof file[0]; i++) {
+        aopt_checkpoint *ck = NULL;
+        aopt_error err;
+        int64_t k;
+        CHECK(aopt_checkpoint_open(file[i], NULL, &ck, &err) == AOPT_OK && aopt_checkpoint_count(ck) == 196, "%s", ck ? file[i] : err.message);
+        for (k = 0; ck && k < aopt_checkpoint_count(ck); k++) {
+            const aopt_tensor *t = aopt_checkpoint_at(ck, k);
+            const int64_t n = aopt_tensor_numel(t);
+            float *x = (float *)malloc((size_t)n * sizeof *x);
+            CHECK(aopt_tensor_to_f32(t, x, n, &err) == AOPT_OK && aopt_checkpoint_find(ck, t->name) == t, "%s: %s", file[i], t->name);
+            free(x);
+        }
+        aopt_checkpoint_close(ck);
+    }
+}
+
 static int count_calls(void *user, const char *what, int64_t done, int64_t total)
 {
     int *calls = (int *)user;
@@ -391,13 +412,19 @@ static void test_layout_refused(void)
     static const char *const constants[] = { "a/constants.pkl", "a/data.pkl" };
     static const unsigned char legacy[] = { 0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.' };
     char tar[512];
+    zip z;
     refused_entries("no data.pkl", none, 2, AOPT_E_FORMAT, "a zip of 2 entries, none of them */data.pkl");
     refused_entries("data.pkl at the top", bare, 1, AOPT_E_FORMAT, "none of them */data.pkl");
     refused_entries("two data.pkl", two, 2, AOPT_E_FORMAT, "zip entry 'b/data.pkl' is a second data.pkl");
     refused_entries("an entry twice", twice, 3, AOPT_E_FORMAT, "zip entry 'a/data/0' is there twice");
     refused_entries("TorchScript", script, 2, AOPT_E_UNSUPPORTED, "zip entry 'a/code/x.py' makes this a TorchScript archive");
-    refused_entries("TorchScript, constants", constants, 2, AOPT_E_UNSUPPORTED, "a TorchScript archive");
+    refused_entries("TorchScript, constants", constants, 2, AOPT_E_UNSUPPORTED, "zip entry 'a/constants.pkl' makes this a TorchScript archive");
     refused_entries("empty zip", none, 0, AOPT_E_FORMAT, "a zip of 0 entries");
+    z = pth_make(P_START P_T4 ".", sizeof(P_START P_T4 ".") - 1);     /* real ones compress their code: it is named all the same */
+    memcpy(z.out.b + z.central[2] + 46, "a/code/0", 8);
+    set16(z.out.b + z.central[2] + 10, 8);
+    refused("TorchScript, deflated", z.out.b, z.out.n, AOPT_E_UNSUPPORTED, "makes this a TorchScript archive");
+    free(z.out.b);
     refused("legacy", legacy, sizeof legacy, AOPT_E_UNSUPPORTED, "before 1.6");
     refused("pickle", "\x80\4N.", 4, AOPT_E_UNSUPPORTED, "a bare pickle");
     memset(tar, 0, sizeof tar);
@@ -597,6 +624,7 @@ static void test_writer(void)
 int main(void)
 {
     RUN(test_zoo);
+    RUN(test_models);
     RUN(test_options);
     RUN(test_pickle_refused);
     RUN(test_tensor_refused);

@@ -2,6 +2,8 @@
 
     python tests/oracle/make_zoo.py            needs torch 2.x and safetensors; run from the repository root
 
+The committed files were made with torch 2.6.0 and safetensors 0.8.0.
+
 zoo.txt has a line `file NAME COUNT` per file and a line `tensor NAME DTYPE [d0,d1,...] SHA256` per tensor, sorted by name.  The
 hash is of the values as contiguous little-endian f32; torch makes it from what torch.load returns.
 """

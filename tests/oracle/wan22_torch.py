@@ -7,7 +7,7 @@ official code to 1e-5 in strict fp32.  Needs only torch (and numpy for .safetens
       strict fp32 decode of tensor `latent` [48][T][h][w] (normalised) -> `decoded` [3][F][16h][16w] in [-1,1]
   python3 wan22_torch.py encode --checkpoint F --clip C.safetensors --out O.safetensors
       strict fp32 encode of tensor `clip` [3][F][H][W] in [-1,1], or `clip_u8` [F][H][W][3] -> `latent` [48][T][h][w] (normalised)
-  python3 wan22_torch.py bench  [--checkpoint F --latent L | --shape 31,44,80] [--variants fp32,tf32,bf16,compiled] [--threads N]
+  python3 wan22_torch.py bench  [--checkpoint F --latent L | --shape 31,44,80] [--variants fp32,fp32cl,tf32,bf16,compiled] [--threads N]
       one JSON line per variant: median and least seconds of a whole decode, PSNR against strict fp32
   python3 wan22_torch.py weights --out F.pth [--dec 256] [--seed 1] [--enc 160]
       a random full-size (or other) checkpoint, torch.save layout; --enc 0 leaves the encoder out
@@ -258,6 +258,7 @@ def bench(a):
             say("strict fp32 eager", t, ref); ref = ref.cpu()
         torch.backends.cudnn.benchmark = True; torch.backends.cudnn.allow_tf32 = True
         for v in a.variants.split(","):
+            if v == "fp32cl": d = Decoder(sd, torch.float32, dev, True); m, o = clock(lambda: d.decode(z)); say("fp32 eager channels-last", m, o)
             if v == "tf32": d = Decoder(sd, torch.float32, dev, False); m, o = clock(lambda: d.decode(z)); say("fp32 eager, tf32 convolutions", m, o)
             if v in ("bf16", "fp16"): d = Decoder(sd, getattr(torch, {"bf16": "bfloat16", "fp16": "float16"}[v]), dev, True); m, o = clock(lambda: d.decode(z)); say(v + " eager channels-last", m, o)
             if v in ("compiled", "compiled16"):
