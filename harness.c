@@ -791,9 +791,9 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
 /* With --scope library, the judge's half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
    repository's.  AOPT_E_VALUE if not. */
 #define KERNELS_MARK "end of the judge's half"
-static aopt_status build_check_kernels(const char *tree, aopt_error *err)
+static aopt_status build_check_kernels(const char *tree, const char *incumbent, aopt_error *err)
 {
-    char path[PATH_CAP];
+    char path[PATH_CAP], base[PATH_CAP];
     text ours, theirs;
     const char *a, *b;
     aopt_status st;
@@ -801,7 +801,8 @@ static aopt_status build_check_kernels(const char *tree, aopt_error *err)
     memset(&theirs, 0, sizeof theirs);
     path_set(path, "%s/autoopt_kernels.cuh", tree);
     if (access(path, F_OK) != 0) return AOPT_OK;
-    st = file_read("autoopt_kernels.cuh", 16 << 20, &ours, err);
+    path_set(base, "%s/autoopt_kernels.cuh", incumbent ? incumbent : ".");
+    st = file_read(base, 16 << 20, &ours, err);
     if (st == AOPT_OK) st = file_read(path, 16 << 20, &theirs, err);
     if (st == AOPT_OK) {
         a = strstr(ours.data, KERNELS_MARK);
@@ -2665,7 +2666,7 @@ static aopt_status judge_attempt(const judge_job *job, attempt *a, aopt_error *e
     judge j;
     st = judge_begin(&j, job, a, err);
     if (st == AOPT_OK) st = judge_describe(&j, err);
-    if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, err);
+    if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, job->incumbent_dir, err);
     if (st == AOPT_OK) {
         text_add(&j.samples, "stage\tlaunch\tpair\tfirst\tdecodes\tt_inc_ms\tt_cand_ms\tseed\tsteal_pct\tvoid\n");
         text_add(&j.gate, "task\tmetric\tvalue\tlimit\tmargin\twhere\n");
@@ -4831,11 +4832,24 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     return a->code;
 }
 
+/* Scope library: the kernels are the experiment.  Their first half, the judge's, is checked when they are built. */
+static void goals_scope(goals *g, int library)
+{
+    int i, n = 0;
+    for (i = 0; i < g->frozen_n; i++) {
+        if (library && strcmp(g->frozen[i], source_name[1]) == 0) continue;
+        if (n != i) memcpy(g->frozen[n], g->frozen[i], sizeof g->frozen[0]);
+        n++;
+    }
+    g->frozen_n = n;
+}
+
 /* goals.json, and that nothing frozen was touched: 40. */
-static int goals_open(goals *g, char harness_hash[65], attempt *a)
+static int goals_open(goals *g, int library, char harness_hash[65], attempt *a)
 {
     aopt_error err;
     if (goals_load("goals.json", g, &err) != AOPT_OK) return refuse(a, 40, "git checkout HEAD -- goals.json", "%s", err.message);
+    goals_scope(g, library);
     if (frozen_check(g, harness_hash, &err) != AOPT_OK) return refuse(a, 40, "restore it as said, or (people) commit it and ./build.sh", "%s", err.message);
     return 0;
 }
@@ -4877,10 +4891,10 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
 }
 
 /* What pack and record start with. */
-static int record_begin(record *r, goals *g, char harness_hash[65], attempt *a)
+static int record_begin(record *r, goals *g, int library, char harness_hash[65], attempt *a)
 {
     int rc = record_open(r, 1, a);
-    if (rc == 0) rc = goals_open(g, harness_hash, a);
+    if (rc == 0) rc = goals_open(g, library, harness_hash, a);
     return rc == 0 ? results_complete(r, a) : rc;
 }
 
@@ -4925,7 +4939,7 @@ static int command_pack(int argc, char **argv)
     if (!dir || (strcmp(scope, "optimize") != 0 && strcmp(scope, "library") != 0)) return usage_error(usage);
     if (n == 0) { item[0].from = strcmp(scope, "library") == 0 ? "." : "optimize.c"; item[0].desc = desc ? desc : "optimize.c"; item[n++].attack = attack; }
     attempt_init(&a);
-    rc = record_begin(&r, &g, harness_hash, &a);
+    rc = record_begin(&r, &g, strcmp(scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && !(t = choose_task(&g, task_name, &err))) rc = refuse(&a, 2, "the tasks are in goals.json", "%s", err.message);
     if (rc == 0) rc = job_pack(&r, dir, t->name, scope, harness_hash, item, n, &a);
     if (rc == 0) printf("packed %d candidate%s for %s on %.12s: on the other machine  ./harness measure %s --budget SECONDS\n", n, n == 1 ? "" : "s", t->name, r.head, dir);
@@ -4954,7 +4968,7 @@ static int command_measure(int argc, char **argv)
     rc = job_load(&j, dir, &a);
     path_join(path, dir, "lock");
     if (rc == 0 && (lock = lock_take(path, "this JOB", &a)) < 0) rc = a.code;
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
+    if (rc == 0) rc = goals_open(&g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
     if (rc == 0) {
@@ -4985,8 +4999,10 @@ static int command_record(int argc, char **argv)
     if (argc != 2 || argv[1][0] == '-') return usage_error("record JOB");
     attempt_init(&a);
     memset(&j, 0, sizeof j);
-    rc = record_begin(&r, &g, harness_hash, &a);
-    if (rc == 0) rc = job_load(&j, argv[1], &a);
+    r.lock = -1;
+    r.results = text_none();
+    rc = job_load(&j, argv[1], &a);
+    if (rc == 0) rc = record_begin(&r, &g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
     if (rc == 0 && !git_yes(&r, "merge-base --is-ancestor %s HEAD", j.parent))
@@ -5505,7 +5521,7 @@ static int audit_here(double tolerance_pct)
     memset(&u, 0, sizeof u);
     attempt_init(&a);
     rc = record_open(&r, 0, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
+    if (rc == 0) rc = goals_open(&g, 0, harness_hash, &a);
     if (rc == 0 && table_parse(r.results.data, r.results.n, &t, &err) != AOPT_OK) rc = refuse(&a, 44, "git log -p results.tsv", "%s", err.message);
     if (rc != 0) printf("AUDIT FAIL %s\nNEXT %s\n", a.why, a.next);
     else {
@@ -5726,6 +5742,7 @@ static int begin_command(int argc, char **argv, options *o, goals *g, const task
     aopt_error err;
     if (options_read(argc, argv, o)) return 2;
     if (goals_load("goals.json", g, &err)) return trouble(&err);
+    goals_scope(g, o->scope_library);
     attempt_init(&a);
     if (frozen_check(g, NULL, &err)) {
         refuse(&a, 40, "restore the file, or commit it and rebuild", "%s", err.message);
