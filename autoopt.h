@@ -63,6 +63,7 @@
    AOPT_NO_STDIO      impl        no file access at all: *_open and *_write answer AOPT_E_UNSUPPORTED
    AOPT_NO_IMAGES     impl        no PNG/JPEG; y4m stays.  Set by itself where <stb/stb_image.h> or <stb/stb_image_write.h> is absent
    AOPT_MALLOC(n), AOPT_REALLOC(p,n), AOPT_FREE(p)   impl, all or none; malloc's contract, NULL = no memory
+   AOPT_NO_VECTORS    impl        CPU reference in plain C, many times slower; what compilers without GNU vectors get
    AOPT_ASSERT(x)     impl        for bugs of this library only, never for input; default assert.h */
 #ifdef AOPT_STATIC
 #define AOPT_API static
@@ -232,7 +233,8 @@ typedef struct aopt_vae {
 } aopt_vae;
 
 typedef struct aopt_vae_options {               /* NULL or all zero = defaults */
-    int threads;                                /* 0 = all cores that this process may use; without OpenMP always 1 */
+    int threads;                                /* 0 = all cores that this process may use; without OpenMP always 1.  GNU OpenMP's threads
+                                                   spin while they wait: where other programs want the cores, OMP_WAIT_POLICY=passive */
     int raw_latent;                             /* 1 = latents are not normalised: no mean and std applied */
     int64_t memory_limit;                       /* bytes; refuse (AOPT_E_MEMORY, with the prediction) above; 0 = what the machine has free */
     aopt_progress progress; void *progress_user;
@@ -2498,7 +2500,7 @@ static int aopt__team(int threads, int64_t floats)
     return most < threads ? (most > 1 ? (int)most : 1) : threads;
 }
 
-#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9)
+#if !defined(AOPT_NO_VECTORS) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
 typedef float aopt__v4 __attribute__((vector_size(16)));
 typedef float aopt__v4u __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t aopt__v4i __attribute__((vector_size(16)));
@@ -3434,7 +3436,7 @@ AOPT__DEF void aopt_vae_close(aopt_vae *vae) { AOPT_FREE(vae); }
    a stage's input while its second output frame is still to be made.  How a clip is cut into calls cannot change a bit.
 
    Memory is one block, laid out by aopt__plan, which runs twice: without memory to learn the size, then to hand out pointers. */
-enum { AOPT__MAX_LAYERS = 96 };
+enum { AOPT__MAX_LAYERS = 96, AOPT__MAX_THREADS = 4096 };
 
 typedef struct aopt__layer { aopt__conv conv; const aopt_conv_weights *from; int64_t co_first; } aopt__layer;
 typedef struct aopt__norm { float *gamma; const aopt_norm_weights *from; } aopt__norm;
@@ -3711,9 +3713,8 @@ static void aopt__net_close(aopt__net *n)
 static aopt_status aopt__net_check(const aopt__net *n, const char *what, aopt_error *err)
 {
     const int64_t limit = n->options.memory_limit > 0 ? n->options.memory_limit : aopt__memory_free(), need = aopt__net_bytes(n);
-    if (!n->from->present)
-        return aopt_fail(err, AOPT_E_MISSING, "%s: the checkpoint has no %s", aopt_checkpoint_path(n->vae->checkpoint), what);
-    if (n->options.threads < 0) return aopt_fail(err, AOPT_E_ARG, "%s: %d threads", what, n->options.threads);
+    if (n->options.threads < 0 || n->options.threads > AOPT__MAX_THREADS)
+        return aopt_fail(err, AOPT_E_ARG, "%s: %d threads, expected 0 to %d", what, n->options.threads, (int)AOPT__MAX_THREADS);
     if (need < 0) return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld is too large", what, (long long)n->h, (long long)n->w);
     if (limit > 0 && need > limit)
         return aopt_fail(err, AOPT_E_MEMORY, "%s: a latent of %lldx%lld needs %.1f MiB (%lld bytes), %s %.1f MiB (%lld bytes)", what, (long long)n->h,
@@ -3728,8 +3729,8 @@ static aopt_status aopt__net_open(const aopt_vae *vae, int decoder, int64_t h, i
     const char *what = decoder ? "decoder" : "encoder";
     aopt__net plan, *n;
     aopt_status st;
-    if (!vae || !out) return aopt_fail(err, AOPT_E_ARG, "%s: the VAE or out is NULL", what);
     *out = NULL;
+    if (!vae) return aopt_fail(err, AOPT_E_ARG, "%s: the VAE is NULL", what);
     if (h < 1 || w < 1 || h > AOPT__MAX_WIDTH || w > AOPT__MAX_WIDTH)
         return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld, expected 1 to %d each way", what, (long long)h, (long long)w, (int)AOPT__MAX_WIDTH);
     if (decoder ? !vae->decoder.present : !vae->encoder.present)
@@ -4047,7 +4048,12 @@ static void aopt__decode_latent(aopt__net *n, const float *latent, int64_t chann
 AOPT__DEF aopt_status aopt_vae_decoder_open(const aopt_vae *vae, int64_t h, int64_t w, const aopt_vae_options *options,
                                             aopt_vae_decoder **out, aopt_error *err)
 {
-    return aopt__net_open(vae, 1, h, w, options, (aopt__net **)(void *)out, err);
+    aopt__net *n;
+    aopt_status st;
+    if (!out) return aopt_fail(err, AOPT_E_ARG, "decoder: out is NULL");
+    st = aopt__net_open(vae, 1, h, w, options, &n, err);
+    *out = (aopt_vae_decoder *)n;
+    return st;
 }
 
 AOPT__DEF aopt_status aopt_vae_decoder_step(aopt_vae_decoder *d, const float *latent, int64_t n, int64_t channel_stride,
@@ -4180,9 +4186,15 @@ static void aopt__encode_frame(aopt__net *n, const float *frame, int64_t channel
 AOPT__DEF aopt_status aopt_vae_encoder_open(const aopt_vae *vae, int64_t H, int64_t W, const aopt_vae_options *options,
                                             aopt_vae_encoder **out, aopt_error *err)
 {
+    aopt__net *n;
+    aopt_status st;
+    if (!out) return aopt_fail(err, AOPT_E_ARG, "encoder: out is NULL");
+    *out = NULL;
     if (H < 1 || W < 1 || H % 16 || W % 16)
         return aopt_fail(err, AOPT_E_SHAPE, "encoder: frames of %lldx%lld, expected multiples of 16", (long long)H, (long long)W);
-    return aopt__net_open(vae, 0, H / 16, W / 16, options, (aopt__net **)(void *)out, err);
+    st = aopt__net_open(vae, 0, H / 16, W / 16, options, &n, err);
+    *out = (aopt_vae_encoder *)n;
+    return st;
 }
 
 AOPT__DEF aopt_status aopt_vae_encoder_step(aopt_vae_encoder *e, const float *video, int64_t n, int64_t channel_stride,

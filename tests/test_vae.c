@@ -490,12 +490,12 @@ static void test_raw_latent(void)
     model_close(&m);
 }
 
-typedef struct watch { int64_t calls, last, total, stop_after; int backwards, weights; } watch;
+typedef struct watch { int64_t calls, last, total, stop_after; int backwards, weights, stop_weights; } watch;
 
 static int watch_progress(void *user, const char *what, int64_t done, int64_t total)
 {
     watch *w = (watch *)user;
-    if (strcmp(what, "weights") == 0) { w->weights++; w->last = 0; return 0; }
+    if (strcmp(what, "weights") == 0) { w->last = 0; return ++w->weights == w->stop_weights; }
     if (done < w->last || done > total) w->backwards++;
     w->last = done;
     w->total = total;
@@ -544,6 +544,8 @@ static void test_progress_and_cancel(void)
     CHECK(aopt_vae_decoder_step(d, x, 1, stride, ignore_frame, NULL, &err) == AOPT_OK, "%s", err.message);
     CHECK(memcmp(a, d->net.out, (size_t)(3 * 256 * z[2] * z[3]) * sizeof *a) == 0, "after a cancelled call the decoder is not as after reset");
     aopt_vae_decoder_close(d);
+    w.weights = 0; w.stop_weights = 5;
+    CHECK(aopt_vae_decoder_open(m.vae, z[2], z[3], &o, &d, &err) == AOPT_E_CANCELLED && !d && w.weights == 5, "progress did not stop the packing");
 
     memset(clip, 0, 3 * 5 * 32 * 32 * sizeof *clip);
     CHECK(aopt_vae_encoder_open(m.vae, 32, 32, NULL, &e, &err) == AOPT_OK, "%s", err.message);
@@ -639,6 +641,9 @@ static void test_arguments(void)
     CHECK(aopt_vae_decode(m.vae, x, INT64_MAX / 2, 2, 3, &o, x + 48 * 6, &err) == AOPT_E_SHAPE, "absurd T");
     CHECK(aopt_vae_encode(m.vae, x, 2, 32, 48, &o, x + 3 * 9 * 32 * 48, &err) == AOPT_E_SHAPE, "two video frames");
     CHECK(aopt_vae_encode(m.vae, x, 1, 33, 48, &o, x + 3 * 9 * 32 * 48, &err) == AOPT_E_SHAPE, "33 pixels");
+    CHECK(aopt_vae_decoder_open(m.vae, 2, 3, NULL, NULL, &err) == AOPT_E_ARG, "out NULL");
+    o.threads = 1 << 20;
+    CHECK(aopt_vae_decode(m.vae, x, 1, 2, 3, &o, x + 48 * 6, &err) == AOPT_E_ARG, "a million threads");
     o.threads = -1;
     CHECK(aopt_vae_decode(m.vae, x, 1, 2, 3, &o, x + 48 * 6, &err) == AOPT_E_ARG, "-1 threads");
     CHECK(aopt_vae_decoder_open(m.vae, 2, 3, NULL, &d, &err) == AOPT_OK, "%s", err.message);
