@@ -300,7 +300,22 @@ AOPT_API aopt_status aopt_compare(const float *video, const float *reference, in
                                   aopt_comparison *out, aopt_error *err);
 AOPT_API double aopt_psnr_db(double mse);               /* the formula above; NaN stays NaN */
 
-/* ==== [A6] bench ======================================================================================== */
+/* ==== [A6] bench ========================================================================================
+   Medians and order statistics only: no assumption about the shape of a timing distribution. */
+AOPT_API double aopt_median(const double *v, int64_t n);           /* v is left alone; NaN if n < 1 or memory is short */
+AOPT_API double aopt_mad(const double *v, int64_t n);              /* median absolute deviation, not scaled */
+/* The confidence interval of a median of n values is [sorted[r-1], sorted[n-r]] with r = aopt_ci_rank(n, alpha):
+   the largest r with P(Binomial(n, 1/2) < r) <= alpha/2; 0 = n is too small for this alpha. */
+AOPT_API int aopt_ci_rank(int n, double alpha);
+/* That interval; returns 0 and sets both ends to NaN if n is too small. */
+AOPT_API int aopt_median_ci(const double *v, int n, double alpha, double *lo, double *hi);
+/* Standard error of the median of n paired log-ratios, from their own spread: 1.25 * 1.4826 MAD / sqrt(n). */
+AOPT_API double aopt_noise_floor(const double *d, int n);
+/* A random f32 tensor that looks like `fixed` (f32, host, contiguous): the same mean and deviation in each slice of dimension
+   `channel` (-1 = over the whole tensor) and, along every other dimension, the same correlation of neighbours (clamped to
+   [0, 0.98]).  Gaussian, a function of seed alone.  out[numel] must not overlap fixed.
+   AOPT_E_ARG (dtype, layout), AOPT_E_MEMORY */
+AOPT_API aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uint64_t seed, float *out, aopt_error *err);
 
 /* ==== [A7] profile ====================================================================================== */
 enum { AOPT_PROFILE_MAX = 256 };
@@ -364,12 +379,63 @@ typedef struct aopt_device {
 } aopt_device;
 typedef struct aopt_decoder {           /* what build_decoder returns */
     void *ctx;
-    aopt_status (*decode)(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err);
+    /* input -> output, both f32, contiguous, on the device of `build`; input must not be written.  Called many times, from one
+       thread.  Returns when every element of output is written (on CUDA: when all that writes it is launched). */
+    aopt_status (*decode)(void *ctx, const aopt_tensor *input, aopt_tensor *output, aopt_error *err);
     void (*close)(void *ctx);
     char info[200];                     /* one line: what this variant does */
 } aopt_decoder;
-/* The one function of optimize.c.  Sees the model, the shape and the device; never a latent. */
-aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err);
+
+#if defined(__GNUC__)
+#define AOPT_EXPORT __attribute__((visibility("default")))
+#else
+#define AOPT_EXPORT
+#endif
+/* The one function of optimize.c, and its only external name.  Sees the model, the shape and the device; never an input. */
+AOPT_EXPORT aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, const aopt_device *device,
+                                      aopt_decoder *out, aopt_error *err);
+
+enum { AOPT_MAX_METRICS = 16 };
+typedef struct aopt_metric {            /* one figure of a comparison */
+    char name[40];                      /* as in goals.json */
+    double value;                       /* NaN passes no limit */
+    int sense;                          /* +1 more is better, -1 less is better */
+    char where[64];                     /* place of the worst element or frame; "" = nowhere in particular */
+} aopt_metric;
+typedef struct aopt_cost {              /* of one decode of a shape */
+    double flops;                       /* as the reference counts them, 2 per multiply-add */
+    double bytes;                       /* least traffic: weights and input read once, output written once */
+    int64_t memory;                     /* peak bytes of the reference, beside input and output */
+} aopt_cost;
+typedef struct aopt_command {           /* an extra command of the harness; argv[0] is its name, returns the exit status */
+    const char *name, *usage;
+    int (*run)(int argc, char **argv);
+} aopt_command;
+
+/* Everything in host memory.  Tensors are contiguous f32 with their data already allocated by the caller.
+   `prefix` counts slices along causal_axis of the input and means: only the part of the output that the first `prefix`
+   slices determine; 0 = all of it.  model/target.h defines `static const aopt_target target`. */
+typedef struct aopt_target {
+    const char *name;                           /* "wan22-vae-decoder" */
+    const char *input_name, *output_name;       /* in messages: "latent", "video" */
+    int causal_axis;                            /* of the input: slices j, j+1, ... never change the output of prefix j; -1 = not causal */
+    /* Weights from a file; close frees what open made. */
+    aopt_status (*open)(const char *path, aopt_model *model, aopt_error *err);
+    void (*close)(aopt_model *model);
+    /* Shapes of input and output (data = NULL), or AOPT_E_SHAPE. */
+    aopt_status (*tensors)(const aopt_model *model, const aopt_shape *shape, aopt_tensor *input, aopt_tensor *output, aopt_error *err);
+    aopt_status (*cost)(const aopt_model *model, const aopt_shape *shape, aopt_cost *out, aopt_error *err);
+    /* The fixed input of a task. */
+    aopt_status (*load_input)(const aopt_model *model, const char *path, aopt_tensor *input, aopt_error *err);
+    /* An input that nobody has seen, with the statistics and smoothness of the fixed one: a function of seed. */
+    aopt_status (*fresh_input)(const aopt_model *model, const aopt_tensor *fixed, uint64_t seed, aopt_tensor *input, aopt_error *err);
+    /* The truth, fp32.  With a prefix the rest of output is left alone.  progress may be NULL. */
+    aopt_status (*reference)(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
+                             aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err);
+    /* Fill metric[] and return how many.  Must survive NaN and infinities: they make a value NaN, never a good one. */
+    int (*compare)(const aopt_tensor *want, const aopt_tensor *got, int64_t prefix, aopt_metric metric[AOPT_MAX_METRICS]);
+    const aopt_command *command; int command_n;
+} aopt_target;
 
 #ifdef __cplusplus
 }
@@ -824,6 +890,120 @@ AOPT__DEF aopt_status aopt_compare(const float *video, const float *reference, i
 }
 
 /* ==== [I8] bench ======================================================================================== */
+static int aopt__double_order(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double *aopt__sorted(const double *v, int64_t n)
+{
+    double *s = n < 1 ? NULL : (double *)aopt__alloc(n, (int64_t)sizeof *s);
+    if (!s) return NULL;
+    memcpy(s, v, (size_t)n * sizeof *s);
+    qsort(s, (size_t)n, sizeof *s, aopt__double_order);
+    return s;
+}
+
+AOPT__DEF double aopt_median(const double *v, int64_t n)
+{
+    double *s = aopt__sorted(v, n), m;
+    if (!s) return NAN;
+    m = n % 2 ? s[n / 2] : 0.5 * (s[n / 2 - 1] + s[n / 2]);
+    AOPT_FREE(s);
+    return m;
+}
+
+AOPT__DEF double aopt_mad(const double *v, int64_t n)
+{
+    double *s = aopt__sorted(v, n), m;
+    int64_t i;
+    if (!s) return NAN;
+    m = aopt_median(v, n);
+    for (i = 0; i < n; i++) s[i] = fabs(v[i] - m);
+    m = aopt_median(s, n);
+    AOPT_FREE(s);
+    return m;
+}
+
+AOPT__DEF int aopt_ci_rank(int n, double alpha)
+{
+    double choose = 1, p = 0;
+    int k;
+    for (k = 0; k < n / 2; k++) {
+        p += ldexp(choose, -n);
+        if (p > alpha / 2) break;
+        choose = choose * (n - k) / (k + 1);
+    }
+    return k;
+}
+
+AOPT__DEF int aopt_median_ci(const double *v, int n, double alpha, double *lo, double *hi)
+{
+    const int r = aopt_ci_rank(n, alpha);
+    double *s = r > 0 ? aopt__sorted(v, n) : NULL;
+    *lo = s ? s[r - 1] : NAN;
+    *hi = s ? s[n - r] : NAN;
+    if (s) AOPT_FREE(s);
+    return s != NULL;
+}
+
+AOPT__DEF double aopt_noise_floor(const double *d, int n)
+{
+    return 1.25 * 1.4826 * aopt_mad(d, n) / sqrt((double)n);
+}
+
+/* Correlation of neighbours along dimension `axis` of x, which is centred already. */
+static double aopt__lag1(const aopt_tensor *t, const float *x, int axis)
+{
+    const int64_t n = aopt_tensor_numel(t), step = t->stride[axis], len = t->shape[axis];
+    double num = 0, den = 0;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        den += (double)x[i] * x[i];
+        if (i / step % len + 1 < len) num += (double)x[i] * x[i + step];
+    }
+    num = len > 1 && den > 0 ? num / den * (double)len / (double)(len - 1) : 0;
+    return num > 0.98 ? 0.98 : num > 0 ? num : 0;
+}
+
+AOPT__DEF aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uint64_t seed, float *out, aopt_error *err)
+{
+    const int64_t n = aopt_tensor_numel(fixed), c_n = channel < 0 ? 1 : fixed->shape[channel];
+    const int64_t c_step = channel < 0 ? n : fixed->stride[channel], per = c_n > 0 ? n / c_n : 0;
+    const float *x = (const float *)fixed->data;
+    double *mean, *dev;
+    int64_t i;
+    int axis;
+    if (fixed->dtype != AOPT_F32 || !aopt_tensor_contiguous(fixed) || n < 1 || channel >= fixed->ndim)
+        return aopt_fail(err, AOPT_E_ARG, "random_like: needs a contiguous f32 tensor");
+    mean = (double *)aopt__alloc(2 * c_n, (int64_t)sizeof *mean);
+    if (!mean) return aopt_fail(err, AOPT_E_MEMORY, "random_like: out of memory");
+    dev = mean + c_n;
+    for (i = 0; i < 2 * c_n; i++) mean[i] = 0;
+    for (i = 0; i < n; i++) mean[i / c_step % c_n] += x[i];
+    for (i = 0; i < c_n; i++) mean[i] /= (double)per;
+    for (i = 0; i < n; i++) {
+        out[i] = (float)(x[i] - mean[i / c_step % c_n]);
+        dev[i / c_step % c_n] += (double)out[i] * out[i];
+    }
+    for (i = 0; i < c_n; i++) dev[i] = sqrt(dev[i] / (double)per);
+    {
+        double rho[AOPT_MAX_DIMS], keep;
+        for (axis = 0; axis < fixed->ndim; axis++) rho[axis] = axis == channel ? 0 : aopt__lag1(fixed, out, axis);
+        for (i = 0; i < n; i++) out[i] = aopt_random_normal(seed, (uint64_t)i);
+        for (axis = 0; axis < fixed->ndim; axis++) {
+            if (rho[axis] <= 0) continue;
+            keep = sqrt(1 - rho[axis] * rho[axis]);             /* first-order autoregression: deviation stays 1 */
+            for (i = 0; i < n; i++)
+                if (i / fixed->stride[axis] % fixed->shape[axis] > 0)
+                    out[i] = (float)(rho[axis] * out[i - fixed->stride[axis]] + keep * out[i]);
+        }
+    }
+    for (i = 0; i < n; i++) out[i] = (float)(mean[i / c_step % c_n] + dev[i / c_step % c_n] * out[i]);
+    AOPT_FREE(mean);
+    return AOPT_OK;
+}
 
 /* ==== [I9] profile ====================================================================================== */
 AOPT__DEF void aopt_profile_add(aopt_profile *p, const char *name, double seconds, double flops, double bytes)

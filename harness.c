@@ -37,7 +37,46 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ==== [1] frozen numbers and goals.json ================================================================= */
+/* ==== [1] frozen numbers and goals.json =================================================================
+   Numbers that a target may choose are in goals.json; these belong to the procedure. */
+enum {
+    SCREEN_PAIRS = 3,               /* and as many again if the first three leave hope */
+    CONFIRM_PAIRS = 5,              /* per fresh launch, two launches */
+    EXTEND_PAIRS = 4,               /* per fresh launch, two more launches, for a near miss */
+    FLOOR_PAIRS = 10,               /* incumbent against itself */
+    FLOOR_USES = 20,                /* measurements after which the floor is measured anew */
+    MAX_PAIRS = 18,
+    MAX_DECODES = 1000,             /* per sample */
+    FRESH_CALLS = 6,                /* of a verification, on inputs that nobody has seen */
+    ORACLE_PREFIX = 3,              /* input slices that a fresh check against the reference decodes */
+    GUARD_BYTES = 4096,
+    LATE_MS = 20,
+    LOG_CAP = 64 * 1024,            /* bytes kept of what a candidate prints */
+    SO_CAP = 64 << 20,              /* a shared object larger than this carries data, not code */
+    SOURCE_CAP = 1 << 20,
+    MAX_TASKS = 16, MAX_FROZEN = 64
+};
+static const double BIG_WIN = 0.05;         /* log-ratio from which a short confirmation is enough */
+static const double PLAUSIBLE = 0.4;        /* of the reference's FLOPs at peak speed: leaves room for 2-D Winograd (2.25x) */
+
+typedef struct gate_limit { char metric[40]; double limit, fresh; int sense; } gate_limit;
+typedef struct limits { double build_s, init_s, first_decode_s, decode_s, memory_mb, gate_all_tasks_s; } limits;
+typedef struct task {
+    char name[48], checkpoint[256], input[256];
+    aopt_shape shape;
+    limits limit;
+} task;
+typedef struct goals {
+    char target[64];
+    task task[MAX_TASKS]; int task_n;
+    gate_limit gate[AOPT_MAX_METRICS]; int gate_n;
+    gate_limit determinism, causality;
+    double min_gain_pct, floor_factor, sample_s_cpu, sample_s_gpu, max_steal_pct;
+    int stop_attempts, stop_top_items, stop_nibbles; double stop_nibble_pct, stop_hours;
+    limits limit;
+    char frozen[MAX_FROZEN][128]; int frozen_n;
+    char sha256[65];                    /* of goals.json */
+} goals;
 
 /* ==== [2] the attempt: what one run leaves behind =======================================================
    The row of results.tsv, the log commit and the three human lines are all made from this struct. */
@@ -49,17 +88,57 @@ typedef struct attempt {
     char utc[24];                       /* 2026-01-31T12:00:00Z */
     char task[48], device[128], scope[12], via[12];     /* scope: optimize | library; via: local | record */
     char desc[204], attack[64];
-    char candidate[65], incumbent[65];  /* SHA-256 of each side's sources (git blobs are named by the record) */
-    char harness_hash[65], env_hash[17], info[200];
+    char candidate[65], incumbent[65];  /* SHA-256 of each side's sources */
+    char candidate_blob[136], incumbent_blob[136];      /* their git names, "optimize.c[+autoopt_kernels.cuh]"; the record's */
+    char harness_hash[65];              /* of the frozen sources, so that a CPU and a CUDA build agree; 64 digits or a prefix */
+    char env_hash[17], reference[65];   /* reference: SHA-256 of the fp32 target, "" = none */
+    char info[200];
     double t_cand_ms, t_inc_ms, gain_pct, ci_lo, ci_hi, delta_pct;     /* NAN = not measured */
     int wins, pairs;
     struct { char name[40]; double value, limit; int sense, gated; char where[64]; } metric[16]; int metric_n;
     double margin_db, init_s, peak_mb, sm_mhz;
-    int lines_changed;
+    int locked;                         /* clocks locked: 1, 0, -1 = unknown */
+    int lines_changed;                  /* -1 = unknown; the record counts them */
     char sandbox[24];
     char why[512], next[512];
-    char *samples, *gate_text, *build_log, *stderr_tail, *profile;      /* malloc'ed text, or NULL */
+    /* malloc'ed text, or NULL.  profile: lines `item TAB calls TAB ms TAB share_pct TAB gflop_s TAB gb_s TAB floor_ms`,
+       largest first, under a header line that starts with "item"; lines that start with '#' are remarks (peaks, roofline). */
+    char *samples, *gate_text, *build_log, *stderr_tail, *profile;
 } attempt;
+
+static void attempt_init(attempt *a)
+{
+    memset(a, 0, sizeof *a);
+    a->t_cand_ms = a->t_inc_ms = a->gain_pct = a->ci_lo = a->ci_hi = a->delta_pct = NAN;
+    a->margin_db = a->init_s = a->peak_mb = a->sm_mhz = NAN;
+    a->locked = a->lines_changed = -1;
+}
+
+static void attempt_free(attempt *a)
+{
+    free(a->samples); free(a->gate_text); free(a->build_log); free(a->stderr_tail); free(a->profile);
+    a->samples = a->gate_text = a->build_log = a->stderr_tail = a->profile = NULL;
+}
+
+/* The judge or the record will not go on: why (printf-style) and the command that helps.  Returns code (40 to 45). */
+static int refuse(attempt *a, int code, const char *next, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static int refuse(attempt *a, int code, const char *next, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(a->why, sizeof a->why, format, args);
+    va_end(args);
+    snprintf(a->next, sizeof a->next, "%s", next);
+    a->verdict = V_REFUSED;
+    a->code = code;
+    return code;
+}
+
+static const char *verdict_name(verdict_id v)
+{
+    static const char *const name[] = { "NONE", "KEEP", "BASELINE", "NOISE", "SLOWER", "NOOP", "REJECT", "UNSTABLE", "REFUSED" };
+    return name[v];
+}
 
 /* ==== [3] tools: text, files, processes =================================================================
    Out of memory here is not a verdict about a candidate: the judge says so and exits with 125. */
@@ -171,6 +250,7 @@ typedef struct process {
     const void *input; size_t input_n;  /* fed to stdin */
     double timeout_s;                   /* 0 = none */
     size_t out_cap;                     /* bytes kept of each stream, the rest is read and dropped; 0 = 64 MiB */
+    void (*in_child)(void *user); void *user;   /* runs before the program starts, or NULL */
 } process;
 enum { PROCESS_TIMEOUT = -1000, PROCESS_NOT_STARTED = -1001 };
 
@@ -192,6 +272,7 @@ static int process_run(const process *p, text *out, text *errs)
         signal(SIGPIPE, SIG_DFL);
         if (dup2(in[0], 0) < 0 || dup2(o[1], 1) < 0 || dup2(e[1], 2) < 0 || (p->cwd && chdir(p->cwd) != 0)) _exit(127);
         if (p->env) environ = (char **)(uintptr_t)p->env;
+        if (p->in_child) p->in_child(p->user);
         execvp(p->argv[0], (char *const *)(uintptr_t)p->argv);
         exec_errno = errno;
         if (write(start[1], &exec_errno, sizeof exec_errno) < 0) _exit(126);
@@ -241,6 +322,250 @@ static int process_run(const process *p, text *out, text *errs)
     if (i == (int)sizeof exec_errno) return PROCESS_NOT_STARTED;
     if (timed_out) return PROCESS_TIMEOUT;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void sha256_hex(const void *data, size_t n, char hex[65])
+{
+    aopt_sha256 s;
+    aopt_sha256_begin(&s);
+    aopt_sha256_add(&s, data, n);
+    aopt_sha256_end(&s, hex);
+}
+
+static aopt_status file_sha256(const char *path, char hex[65], aopt_error *err)
+{
+    aopt_sha256 s;
+    char buf[65536];
+    size_t k;
+    FILE *f = fopen(path, "rb");
+    if (!f) return aopt_fail(err, AOPT_E_IO, "%s: %s", path, strerror(errno));
+    aopt_sha256_begin(&s);
+    while ((k = fread(buf, 1, sizeof buf, f)) > 0) aopt_sha256_add(&s, buf, k);
+    aopt_sha256_end(&s, hex);
+    k = (size_t)ferror(f);
+    fclose(f);
+    return k ? aopt_fail(err, AOPT_E_IO, "%s: read error", path) : AOPT_OK;
+}
+
+/* Text of a stranger: printable ASCII, newlines and tabs stay, every other byte becomes \xHH. */
+static void text_add_escaped(text *t, const char *s, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++) {
+        const unsigned char c = (unsigned char)s[i];
+        if (c == '\n' || c == '\t' || (c >= 32 && c < 127)) text_append(t, &c, 1);
+        else text_add(t, "\\x%02x", c);
+    }
+}
+
+/* s as a JSON string, quotes included.  Bytes that are not printable ASCII are written \u00HH. */
+static void text_add_json(text *t, const char *s)
+{
+    text_add(t, "\"");
+    for (; *s; s++) {
+        const unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') text_add(t, "\\%c", c);
+        else if (c >= 32 && c < 127) text_append(t, &c, 1);
+        else text_add(t, "\\u%04x", c);
+    }
+    text_add(t, "\"");
+}
+
+/* The rest of a folder that this program made, then the folder. */
+static void folder_remove(const char *path)
+{
+    const char *argv[5];
+    process p;
+    argv[0] = "rm"; argv[1] = "-rf"; argv[2] = "--"; argv[3] = path; argv[4] = NULL;
+    memset(&p, 0, sizeof p);
+    p.argv = argv;
+    p.timeout_s = 60;
+    process_run(&p, NULL, NULL);
+}
+
+static void sleep_ms(int ms)
+{
+    poll(NULL, 0, ms);
+}
+
+/* Bits that the candidate cannot guess. */
+static uint64_t random_seed(void)
+{
+    uint64_t v = 0;
+    const int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, &v, sizeof v) != (ssize_t)sizeof v) v = (uint64_t)(aopt_seconds() * 1e9) ^ (uint64_t)getpid() << 32;
+    if (fd >= 0) close(fd);
+    return v;
+}
+
+/* ---- goals.json ---- */
+/* A number of `object` into *out, which keeps its value if `key` is absent. */
+static aopt_status goals_number(const aopt_json_value *object, const char *key, double *out, aopt_error *err)
+{
+    const aopt_json_value *v = aopt_json_get(object, key);
+    if (!v) return AOPT_OK;
+    if (v->type != AOPT_JSON_NUMBER || !(v->number >= 0)) return aopt_fail(err, AOPT_E_VALUE, "goals.json: \"%s\" must be a number, 0 or more", key);
+    *out = v->number;
+    return AOPT_OK;
+}
+
+static aopt_status goals_text(const aopt_json_value *object, const char *key, char *out, size_t out_bytes, aopt_error *err)
+{
+    const aopt_json_value *v = aopt_json_get(object, key);
+    if (!v || v->type != AOPT_JSON_STRING || v->string_bytes == 0 || v->string_bytes >= out_bytes || strlen(v->string) != v->string_bytes)
+        return aopt_fail(err, AOPT_E_VALUE, "goals.json: \"%s\" must be a string of 1 to %zu bytes", key, out_bytes - 1);
+    memcpy(out, v->string, v->string_bytes + 1);
+    return AOPT_OK;
+}
+
+static aopt_status goals_limits(const aopt_json_value *object, limits *l, aopt_error *err)
+{
+    const aopt_json_value *v = aopt_json_get(object, "limits");
+    if (!v) return AOPT_OK;
+    if (goals_number(v, "build_s", &l->build_s, err) || goals_number(v, "init_s", &l->init_s, err) ||
+        goals_number(v, "first_decode_s", &l->first_decode_s, err) || goals_number(v, "decode_s", &l->decode_s, err) ||
+        goals_number(v, "memory_mb", &l->memory_mb, err) || goals_number(v, "gate_all_tasks_s", &l->gate_all_tasks_s, err))
+        return AOPT_E_VALUE;
+    return AOPT_OK;
+}
+
+/* {"metric": M, "min" or "max": X, "fresh": Y}; fresh is the limit between two outputs that may both be off by X. */
+static aopt_status goals_gate(const aopt_json_value *v, gate_limit *g, aopt_error *err)
+{
+    const int min = aopt_json_get(v, "min") != NULL, max = aopt_json_get(v, "max") != NULL;
+    memset(g, 0, sizeof *g);
+    if (goals_text(v, "metric", g->metric, sizeof g->metric, err)) return AOPT_E_VALUE;
+    if (min == max) return aopt_fail(err, AOPT_E_VALUE, "goals.json: metric %s needs \"min\" or \"max\"", g->metric);
+    g->sense = min ? 1 : -1;
+    if (goals_number(v, min ? "min" : "max", &g->limit, err)) return AOPT_E_VALUE;
+    g->fresh = g->limit;
+    return goals_number(v, "fresh", &g->fresh, err);
+}
+
+static aopt_status goals_task(const aopt_json_value *v, const goals *g, task *t, aopt_error *err)
+{
+    const aopt_json_value *shape = aopt_json_get(v, "shape"), *d;
+    memset(t, 0, sizeof *t);
+    t->limit = g->limit;
+    if (goals_text(v, "name", t->name, sizeof t->name, err) || goals_text(v, "checkpoint", t->checkpoint, sizeof t->checkpoint, err) ||
+        goals_text(v, "input", t->input, sizeof t->input, err) || goals_limits(v, &t->limit, err))
+        return AOPT_E_VALUE;
+    for (d = shape ? shape->child : NULL; d && t->shape.ndim < AOPT_MAX_DIMS; d = d->next) {
+        if (!d->is_integer || d->integer < 1) return aopt_fail(err, AOPT_E_VALUE, "goals.json: task %s: bad shape", t->name);
+        t->shape.dim[t->shape.ndim++] = d->integer;
+    }
+    return t->shape.ndim > 0 && !d ? AOPT_OK : aopt_fail(err, AOPT_E_VALUE, "goals.json: task %s: \"shape\" needs 1 to %d sizes", t->name, AOPT_MAX_DIMS);
+}
+
+static aopt_status goals_lists(const aopt_json_value *root, goals *g, aopt_error *err)
+{
+    const aopt_json_value *v, *list = aopt_json_get(root, "tasks");
+    for (v = list ? list->child : NULL; v && g->task_n < MAX_TASKS; v = v->next)
+        if (goals_task(v, g, &g->task[g->task_n++], err)) return AOPT_E_VALUE;
+    list = aopt_json_get(root, "gate");
+    for (v = list ? list->child : NULL; v && g->gate_n < AOPT_MAX_METRICS; v = v->next)
+        if (goals_gate(v, &g->gate[g->gate_n++], err)) return AOPT_E_VALUE;
+    list = aopt_json_get(root, "frozen");
+    for (v = list ? list->child : NULL; v && g->frozen_n < MAX_FROZEN; v = v->next) {
+        if (v->type != AOPT_JSON_STRING || v->string_bytes >= sizeof g->frozen[0]) return aopt_fail(err, AOPT_E_VALUE, "goals.json: bad name in \"frozen\"");
+        memcpy(g->frozen[g->frozen_n++], v->string, v->string_bytes + 1);
+    }
+    if (g->task_n == 0 || g->gate_n == 0 || g->frozen_n == 0 || v)
+        return aopt_fail(err, AOPT_E_VALUE, "goals.json: \"tasks\", \"gate\" and \"frozen\" must not be empty (at most %d, %d, %d)", MAX_TASKS, AOPT_MAX_METRICS, MAX_FROZEN);
+    if (goals_gate(aopt_json_get(root, "determinism"), &g->determinism, err) || goals_gate(aopt_json_get(root, "causality"), &g->causality, err))
+        return AOPT_E_VALUE;
+    return AOPT_OK;
+}
+
+static aopt_status goals_rules(const aopt_json_value *root, goals *g, aopt_error *err)
+{
+    const aopt_json_value *keep = aopt_json_get(root, "keep"), *stop = aopt_json_get(root, "stop");
+    double attempts = 8, top = 3, nibbles = 2;
+    g->min_gain_pct = 1; g->floor_factor = 2; g->sample_s_cpu = 1; g->sample_s_gpu = 0.25; g->max_steal_pct = 5;
+    g->stop_nibble_pct = 1.5;
+    if (goals_number(keep, "min_gain_pct", &g->min_gain_pct, err) || goals_number(keep, "floor_factor", &g->floor_factor, err) ||
+        goals_number(keep, "sample_s_cpu", &g->sample_s_cpu, err) || goals_number(keep, "sample_s_gpu", &g->sample_s_gpu, err) ||
+        goals_number(keep, "max_steal_pct", &g->max_steal_pct, err) || goals_number(stop, "attempts_without_keep", &attempts, err) ||
+        goals_number(stop, "top_items", &top, err) || goals_number(stop, "nibbles", &nibbles, err) ||
+        goals_number(stop, "nibble_pct", &g->stop_nibble_pct, err) || goals_number(stop, "hours", &g->stop_hours, err))
+        return AOPT_E_VALUE;
+    g->stop_attempts = (int)attempts; g->stop_top_items = (int)top; g->stop_nibbles = (int)nibbles;
+    return AOPT_OK;
+}
+
+static aopt_status goals_load(const char *path, goals *g, aopt_error *err)
+{
+    aopt_json *doc = NULL;
+    aopt_status st;
+    text t;
+    memset(g, 0, sizeof *g);
+    memset(&t, 0, sizeof t);
+    g->limit.build_s = 600; g->limit.init_s = 120; g->limit.first_decode_s = 60; g->limit.decode_s = 10;
+    g->limit.memory_mb = 65536; g->limit.gate_all_tasks_s = 60;
+    st = file_read(path, 1 << 20, &t, err);
+    if (st == AOPT_OK) st = aopt_json_parse(t.data, t.n, &doc, err);
+    if (st == AOPT_OK) {
+        const aopt_json_value *root = aopt_json_root(doc);
+        sha256_hex(t.data, t.n, g->sha256);
+        st = goals_text(root, "target", g->target, sizeof g->target, err);
+        if (st == AOPT_OK) st = goals_limits(root, &g->limit, err);
+        if (st == AOPT_OK) st = goals_rules(root, g, err);
+        if (st == AOPT_OK) st = goals_lists(root, g, err);
+        aopt_json_free(doc);
+    }
+    if (st == AOPT_OK && strcmp(g->target, target.name) != 0)
+        st = aopt_fail(err, AOPT_E_VALUE, "goals.json is for the target \"%s\", this harness was built with \"%s\": rebuild", g->target, target.name);
+    text_free(&t);
+    return st;
+}
+
+static const task *goals_task_named(const goals *g, const char *name)
+{
+    int i;
+    for (i = 0; i < g->task_n; i++)
+        if (strcmp(g->task[i].name, name) == 0) return &g->task[i];
+    return NULL;
+}
+
+/* The hash that build.sh baked into this binary for a frozen file: lines "sha256  path".  NULL if none. */
+#ifndef HARNESS_BAKED
+#define HARNESS_BAKED ""
+#endif
+static const char *frozen_baked(const char *path)
+{
+    const char *line = HARNESS_BAKED;
+    const size_t n = strlen(path);
+    while (*line) {
+        const char *end = strchr(line, '\n');
+        if (!end) break;
+        if (end - line == (ptrdiff_t)(66 + n) && memcmp(line + 66, path, n) == 0) return line;
+        line = end + 1;
+    }
+    return NULL;
+}
+
+/* Every frozen file equals what this binary was built from.  harness_hash, if not NULL, gets the hash of them all.
+   AOPT_E_VALUE = changed, with the way back. */
+static aopt_status frozen_check(const goals *g, char harness_hash[65], aopt_error *err)
+{
+    aopt_sha256 all;
+    char hex[65];
+    int i;
+    aopt_sha256_begin(&all);
+    for (i = 0; i < g->frozen_n; i++) {
+        const char *path = g->frozen[i], *baked = frozen_baked(path);
+        struct stat st;
+        if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode)) return aopt_fail(err, AOPT_E_VALUE, "%s: frozen, but not a regular file; restore: git checkout HEAD -- %s", path, path);
+        if (file_sha256(path, hex, err)) return AOPT_E_IO;
+        if (!baked || memcmp(baked, hex, 64) != 0)
+            return aopt_fail(err, AOPT_E_VALUE, "%s: frozen, built from %.12s.., found %.12s..; restore: git checkout HEAD -- %s (people: commit it, then ./build.sh)",
+                             path, baked ? baked : "nothing     ", hex, path);
+        aopt_sha256_add(&all, hex, 64);
+        aopt_sha256_add(&all, path, strlen(path) + 1);
+    }
+    aopt_sha256_end(&all, hex);
+    if (harness_hash) memcpy(harness_hash, hex, 65);
+    return AOPT_OK;
 }
 
 /* ==== [4] build: a tree becomes a shared object ========================================================= */
