@@ -5620,7 +5620,405 @@ static const aopt_command record_command[] = {
     { "sync", "sync                                        write and commit the record anew from the log", command_sync },
     { "audit", "audit [--tolerance PERCENT]                 a clean clone judges the history again", command_audit } };
 
-/* ==== [13] agent guards: enlist, hook =================================================================== */
+/* ==== [13] agent guards: enlist, hook ===================================================================
+   Off until `./harness enlist`.  A coding agent runs `./harness hook pre` before it uses a tool and `./harness hook stop`
+   before it ends a turn, with the event as JSON on stdin.  Answer: nothing (go ahead), or one JSON object on stdout, exit 0.
+   Claude Code, Codex and Gemini read the same shapes.  An event that we do not understand is let through: a guard that
+   wedges an agent is worse than a missed slip, and the judge does not rely on any of this. */
+enum { HOOK_EVENT_CAP = 8 << 20, HOOK_WORDS = 512, HOOK_DEPTH = 4 };
+static const char *const hook_editable[] = { "optimize.c", "PROGRESS.md" };
+static const char *const hook_recorded[] = { "results.tsv", "leaderboard.md", "progress.svg", ".git" };
+
+typedef struct hook_guard {
+    char top[PATH_MAX], cwd[PATH_MAX];      /* both real paths; top is the folder of this binary */
+    const goals *goals;
+    text why;                               /* filled = deny */
+} hook_guard;
+
+/* The folder of this binary: the repository's top. */
+static int harness_top(char top[PATH_MAX])
+{
+    char self[PATH_MAX], *slash;
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = 0;
+    slash = strrchr(self, '/');
+    if (!slash || slash == self) return 0;
+    *slash = 0;
+    memcpy(top, self, sizeof self);
+    return 1;
+}
+
+static int enlisted(const char *top)
+{
+    const char *const argv[] = { "git", "config", "--type=bool", "--get", "autoopt.enlisted", NULL };
+    process p;
+    text out;
+    int yes;
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = argv;
+    p.cwd = top;
+    p.timeout_s = 3;
+    yes = process_run(&p, &out, NULL) == 0 && strncmp(out.data, "true", 4) == 0;
+    text_free(&out);
+    return yes;
+}
+
+/* The git name of optimize.c, in the worktree or at HEAD. */
+static int hook_blob(const char *top, int worktree, char name[136])
+{
+    const char *const mine[] = { "git", "hash-object", "--no-filters", "optimize.c", NULL };
+    const char *const head[] = { "git", "rev-parse", "--verify", "-q", "HEAD:optimize.c", NULL };
+    process p;
+    text out;
+    int ok;
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = worktree ? mine : head;
+    p.cwd = top;
+    p.timeout_s = 10;
+    ok = process_run(&p, &out, NULL) == 0 && out.n > 1;
+    if (ok) snprintf(name, 136, "%.*s", (int)strcspn(out.data, "\n"), out.data);
+    text_free(&out);
+    return ok;
+}
+
+static int hook_one_of(const char *s, const char *const *list, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++) if (strcmp(s, list[i]) == 0) return 1;
+    return 0;
+}
+#define HOOK_ONE_OF(s, list) hook_one_of(s, list, sizeof(list) / sizeof(list)[0])
+
+/* path as the repository names it, "" = the top itself, NULL = outside.  Links are followed as far as the path exists. */
+static const char *hook_inside(const hook_guard *g, const char *path, char out[PATH_MAX])
+{
+    char full[PATH_MAX], rest[PATH_MAX] = "";
+    const size_t top_n = strlen(g->top);
+    if (snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : g->cwd, path[0] == '/' ? "" : "/", path) >= (int)sizeof full) return NULL;
+    while (!realpath(full, out)) {          /* cut names off the end until the front exists */
+        char *slash = strrchr(full, '/'), tail[PATH_MAX];
+        if (!slash || slash == full) return NULL;
+        if (snprintf(tail, sizeof tail, "%s%s", slash, rest) >= (int)sizeof tail) return NULL;
+        memcpy(rest, tail, strlen(tail) + 1);
+        *slash = 0;
+    }
+    if (strlen(out) + strlen(rest) >= PATH_MAX) return NULL;
+    memcpy(out + strlen(out), rest, strlen(rest) + 1);
+    if (strncmp(out, g->top, top_n) != 0 || (out[top_n] != '/' && out[top_n] != 0)) return NULL;
+    return out[top_n] == '/' ? out + top_n + 1 : "";
+}
+
+static int hook_under(const char *inside, const char *name)
+{
+    size_t n = strlen(name);
+    if (n > 0 && name[n - 1] == '/') n--;
+    return strncmp(inside, name, n) == 0 && (inside[n] == 0 || inside[n] == '/');
+}
+
+/* Frozen, or written by the harness alone. */
+static int hook_protected(const hook_guard *g, const char *path)
+{
+    char full[PATH_MAX];
+    const char *inside = hook_inside(g, path, full);
+    size_t i;
+    int k;
+    if (!inside) return 0;
+    for (k = 0; k < g->goals->frozen_n; k++) if (hook_under(inside, g->goals->frozen[k])) return 1;
+    for (i = 0; i < sizeof hook_recorded / sizeof hook_recorded[0]; i++) if (hook_under(inside, hook_recorded[i])) return 1;
+    return 0;
+}
+
+static void hook_deny_write(hook_guard *g, const char *path)
+{
+    if (!g->why.n)
+        text_add(&g->why, "%s is frozen during optimisation: only optimize.c and PROGRESS.md may be edited (AGENTS.md). "
+                 "People change it in a clone that is not enlisted.", path);
+}
+
+/* An edit tool names its file outright: inside the repository only the two may be touched. */
+static void hook_check_edit(hook_guard *g, const char *path)
+{
+    char full[PATH_MAX];
+    const char *inside = hook_inside(g, path, full);
+    if (inside && !HOOK_ONE_OF(inside, hook_editable)) hook_deny_write(g, path);
+}
+
+/* A patch in the text form that Codex uses: lines that begin with "*** Update File: " and the like. */
+static void hook_check_patch(hook_guard *g, const char *patch)
+{
+    static const char *const mark[] = { "*** Update File: ", "*** Add File: ", "*** Delete File: ", "*** Move to: " };
+    const char *line;
+    size_t i;
+    for (line = patch; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        for (i = 0; i < sizeof mark / sizeof mark[0]; i++)
+            if (strncmp(line, mark[i], strlen(mark[i])) == 0) {
+                char path[PATH_MAX];
+                snprintf(path, sizeof path, "%.*s", (int)strcspn(line + strlen(mark[i]), "\r\n"), line + strlen(mark[i]));
+                hook_check_edit(g, path);
+            }
+}
+
+static void hook_check_shell(hook_guard *g, const char *command, int depth);
+
+static void hook_check_git(hook_guard *g, char *const *word, int n)
+{
+    static const char *const writes[] = { "commit", "reset", "push", "checkout", "switch", "restore", "stash", "clean", "rebase", "merge", "pull",
+        "cherry-pick", "revert", "am", "apply", "rm", "mv", "update-ref", "update-index", "read-tree", "symbolic-ref", "filter-branch", "replace" };
+    int i = 1;
+    while (i < n && word[i][0] == '-') i += strcmp(word[i], "-C") == 0 || strcmp(word[i], "-c") == 0 ? 2 : 1;
+    if (i >= n || g->why.n) return;
+    if (HOOK_ONE_OF(word[i], writes))
+        text_add(&g->why, "git %s is the harness's work: it commits what is better and restores the rest. Run ./harness --desc \"...\" instead.", word[i]);
+    else if (strcmp(word[i], "config") == 0)
+        for (i++; i < n; i++)
+            if (strncmp(word[i], "autoopt.", 8) == 0 && !g->why.n)
+                text_add(&g->why, "%s is a person's setting (./harness enlist off, outside an agent).", word[i]);
+}
+
+static void hook_check_harness(hook_guard *g, char *const *word, int n)
+{
+    static const char *const person[] = { "record", "freeze", "--scope", "--approve", "--allow-init" };
+    int i;
+    for (i = 1; i < n && !g->why.n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(word[i], "="), word[i]);
+        if ((name[0] == '-' || i == 1) && HOOK_ONE_OF(name, person))
+            text_add(&g->why, "./harness %s is a person's command; an optimising agent uses ./harness --desc \"...\".", name);
+        if (i > 1 && strcmp(word[1], "enlist") == 0 && strcmp(word[i], "off") == 0)
+            text_add(&g->why, "leaving the guards is a person's decision: ./harness enlist off, outside an agent.");
+        if (strcmp(word[i], "--desc") == 0 || strcmp(word[i], "--attack") == 0) i++;     /* free text */
+    }
+}
+
+/* One simple command, split into words.  Its redirections are already checked. */
+static void hook_check_simple(hook_guard *g, char *const *word, int n, int depth)
+{
+    static const char *const prefix[] = { "sudo", "env", "time", "nice", "nohup", "command", "exec", "builtin", "then", "do", "else", "if", "while", "!", "{" };
+    static const char *const shells[] = { "sh", "bash", "dash", "zsh" };
+    static const char *const writes_all[] = { "rm", "mv", "tee", "truncate", "touch", "chmod", "chown", "unlink", "shred", "patch", "ed", "ex" };
+    static const char *const writes_last[] = { "cp", "ln", "install", "rsync" };
+    const char *name;
+    int i, in_place = 0;
+
+    while (n > 0 && (HOOK_ONE_OF(word[0], prefix) || (strchr(word[0], '=') && word[0][0] != '='))) { word++; n--; }
+    if (n == 0) return;
+    name = strrchr(word[0], '/') ? strrchr(word[0], '/') + 1 : word[0];
+    if (strcmp(name, "git") == 0) hook_check_git(g, word, n);
+    if (strcmp(name, "harness") == 0) hook_check_harness(g, word, n);
+    if (HOOK_ONE_OF(name, shells))
+        for (i = 1; i + 1 < n; i++) if (word[i][0] == '-' && strchr(word[i], 'c')) { hook_check_shell(g, word[i + 1], depth + 1); break; }
+    if (strcmp(name, "eval") == 0) for (i = 1; i < n; i++) hook_check_shell(g, word[i], depth + 1);
+    if (strcmp(name, "xargs") == 0 && n > 1) hook_check_simple(g, word + 1, n - 1, depth);
+    for (i = 1; i < n; i++) in_place |= word[i][0] == '-' && word[i][1] != '-' && strchr(word[i], 'i') != NULL;
+    in_place = (in_place && (strcmp(name, "sed") == 0 || strcmp(name, "perl") == 0)) || HOOK_ONE_OF(name, writes_all);
+    for (i = 1; i < n; i++) {
+        const char *path = strncmp(word[i], "of=", 3) == 0 && strcmp(name, "dd") == 0 ? word[i] + 3 : word[i];
+        if (path[0] == '-') continue;
+        if ((in_place || path != word[i] || (i == n - 1 && HOOK_ONE_OF(name, writes_last))) && hook_protected(g, path)) hook_deny_write(g, path);
+    }
+}
+
+/* The next word of a shell command into out (quotes and backslashes removed); returns what follows it, or NULL at an operator or the end. */
+static const char *hook_word(const char *s, char *out, size_t out_bytes)
+{
+    size_t n = 0;
+    char quote = 0;
+    while (*s == ' ' || *s == '\t') s++;
+    if (!*s || strchr(";&|()<>\n`", *s)) return NULL;
+    for (; *s && (quote || !strchr(" \t;&|()<>\n`", *s)); s++) {
+        if (quote ? *s == quote : (*s == '\'' || *s == '"')) { quote = quote ? 0 : *s; continue; }
+        if (*s == '\\' && quote != '\'' && s[1]) s++;
+        if (n + 1 < out_bytes) out[n++] = *s;
+    }
+    out[n] = 0;
+    return s;
+}
+
+/* Code given to an interpreter: a protected name beside something that writes. */
+static void hook_check_code(hook_guard *g, const char *command)
+{
+    static const char *const interpreter[] = { "python", "perl", "ruby", "node" };
+    static const char *const writing[] = { "write", "'w", "\"w", "'a'", "\"a\"", "unlink", "remove", "rename", "replace(" };
+    size_t i;
+    int k, runs = 0, writes = 0;
+    for (i = 0; i < sizeof interpreter / sizeof interpreter[0]; i++) runs |= strstr(command, interpreter[i]) != NULL;
+    for (i = 0; i < sizeof writing / sizeof writing[0]; i++) writes |= strstr(command, writing[i]) != NULL;
+    if (!runs || !writes) return;
+    for (k = 0; k < g->goals->frozen_n; k++) if (strstr(command, g->goals->frozen[k])) hook_deny_write(g, g->goals->frozen[k]);
+    for (i = 0; i < sizeof hook_recorded / sizeof hook_recorded[0] - 1; i++) if (strstr(command, hook_recorded[i])) hook_deny_write(g, hook_recorded[i]);
+}
+
+/* Not a shell: enough of one to see redirections, and the words of every simple command, also inside $(...), `...` and sh -c. */
+static void hook_check_shell(hook_guard *g, const char *command, int depth)
+{
+    const char *s = command, *after;
+    char *word[HOOK_WORDS], buf[PATH_MAX];
+    int n = 0, i;
+    if (depth > HOOK_DEPTH) return;
+    hook_check_patch(g, command);
+    while (*s && !g->why.n) {
+        after = hook_word(s, buf, sizeof buf);
+        if (after) {
+            if (strcmp(buf, "$") != 0 && n < HOOK_WORDS && (word[n] = strdup(buf)) != NULL) n++;
+            s = after;
+            if (*s) continue;
+        }
+        while (*s == ' ' || *s == '\t') s++;
+        if (*s == '>' || *s == '<') {
+            const int writes = *s == '>';
+            s += 1 + (s[1] == '>' || s[1] == '|' || s[1] == '&' || s[1] == '<');
+            after = hook_word(s, buf, sizeof buf);
+            if (after && writes && hook_protected(g, buf)) hook_deny_write(g, buf);
+            if (after) s = after;
+            continue;
+        }
+        hook_check_simple(g, word, n, depth);
+        for (i = 0; i < n; i++) free(word[i]);
+        n = 0;
+        if (*s) s++;
+    }
+    hook_check_simple(g, word, n, depth);
+    for (i = 0; i < n; i++) free(word[i]);
+    if (depth == 0) hook_check_code(g, command);
+}
+
+static const char *hook_string(const aopt_json_value *object, const char *key)
+{
+    const aopt_json_value *v = aopt_json_get(object, key);
+    return v && v->type == AOPT_JSON_STRING ? v->string : NULL;
+}
+
+static void hook_pre(hook_guard *g, const aopt_json_value *event)
+{
+    static const char *const path_key[] = { "file_path", "notebook_path", "filePath", "absolute_path", "path" };
+    static const char *const edits[] = { "Edit", "MultiEdit", "Write", "NotebookEdit", "edit", "write", "write_file", "replace", "create_file" };
+    const aopt_json_value *input = aopt_json_get(event, "tool_input"), *command = aopt_json_get(input, "command"), *v;
+    const char *tool = hook_string(event, "tool_name"), *patch = hook_string(input, "input");
+    text line;
+    size_t i;
+    if (!tool || !input) return;
+    if (HOOK_ONE_OF(tool, edits)) {
+        for (i = 0; i < sizeof path_key / sizeof path_key[0]; i++)
+            if (hook_string(input, path_key[i])) hook_check_edit(g, hook_string(input, path_key[i]));
+        return;
+    }
+    if (strcmp(tool, "apply_patch") == 0 && patch) hook_check_patch(g, patch);
+    if (!command) return;
+    memset(&line, 0, sizeof line);          /* a string, or a list of arguments: ["bash", "-lc", "..."] */
+    if (command->type == AOPT_JSON_STRING) text_add(&line, "%s", command->string);
+    for (v = command->type == AOPT_JSON_ARRAY ? command->child : NULL; v; v = v->next)
+        if (v->type == AOPT_JSON_STRING) {
+            if (v->next == NULL && command->child_n > 1 && command->child_n <= 3) hook_check_shell(g, v->string, 1);
+            text_add(&line, "%s ", v->string);
+        }
+    if (line.n) hook_check_shell(g, line.data, 0);
+    text_free(&line);
+}
+
+/* Is there a reason to go on?  `goal` runs as a process of its own, so that whatever happens to it this hook answers in time. */
+static void hook_stop(hook_guard *g, const aopt_json_value *event)
+{
+    const aopt_json_value *again = aopt_json_get(event, "stop_hook_active"), *tasks = aopt_json_get(event, "background_tasks");
+    const char *argv[] = { "/proc/self/exe", "goal", NULL };
+    char self[PATH_MAX + 16], mine[136], head[136];
+    process p;
+    text out;
+    int status;
+    if ((again && again->boolean) || (tasks && tasks->child_n > 0)) return;
+    if (hook_blob(g->top, 1, mine) && hook_blob(g->top, 0, head) && strcmp(mine, head) != 0) {
+        text_add(&g->why, "optimize.c has an edit that was never judged. Run: ./build.sh && ./harness --desc \"what you tried\" (or restore it with: git show HEAD:optimize.c > optimize.c)");
+        return;
+    }
+    snprintf(self, sizeof self, "%s/harness", g->top);
+    argv[0] = self;
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = argv;
+    p.cwd = g->top;
+    p.timeout_s = 30;
+    p.out_cap = 4096;
+    status = process_run(&p, &out, NULL);
+    if (status == 1 && out.n) text_add(&g->why, "%s", out.data);
+    text_free(&out);
+}
+
+/* The strict shapes that Claude Code, Codex and Gemini share: no other keys. */
+static void hook_answer(int pre, const char *why)
+{
+    text out;
+    memset(&out, 0, sizeof out);
+    text_add(&out, pre ? "{\"hookSpecificOutput\":{\"hookEventName\":\"PreToolUse\",\"permissionDecision\":\"deny\",\"permissionDecisionReason\":"
+                       : "{\"decision\":\"block\",\"reason\":");
+    text_add_json(&out, why);
+    text_add(&out, pre ? "}}\n" : "}\n");
+    fputs(out.data, stdout);
+    text_free(&out);
+}
+
+static int command_hook(int argc, char **argv)
+{
+    static goals g;
+    static hook_guard guard;
+    const char *cwd;
+    text event;
+    char buf[65536], path[PATH_MAX + 16];
+    aopt_json *doc = NULL;
+    ssize_t k;
+    const int pre = argc == 3 && strcmp(argv[2], "pre") == 0;
+    if (argc != 3 || (!pre && strcmp(argv[2], "stop") != 0)) {
+        fprintf(stderr, "usage: ./harness hook pre | stop      (a coding agent calls it, with the event on stdin)\n");
+        return 2;
+    }
+    memset(&event, 0, sizeof event);
+    while ((k = read(0, buf, sizeof buf)) > 0 && event.n < HOOK_EVENT_CAP) text_append(&event, buf, (size_t)k);
+    if (event.n && harness_top(guard.top) && enlisted(guard.top)) {
+        snprintf(path, sizeof path, "%s/goals.json", guard.top);
+        guard.goals = &g;
+        if (goals_load(path, &g, NULL) == AOPT_OK && aopt_json_parse(event.data, event.n, &doc, NULL) == AOPT_OK) {
+            cwd = hook_string(aopt_json_root(doc), "cwd");
+            if (!cwd || !realpath(cwd, guard.cwd)) memcpy(guard.cwd, guard.top, sizeof guard.cwd);
+            if (pre) hook_pre(&guard, aopt_json_root(doc));
+            else hook_stop(&guard, aopt_json_root(doc));
+        }
+    }
+    if (guard.why.n) hook_answer(pre, guard.why.data);
+    text_free(&guard.why);
+    text_free(&event);
+    aopt_json_free(doc);
+    return 0;
+}
+
+static int command_enlist(int argc, char **argv)
+{
+    const int off = argc == 3 && strcmp(argv[2], "off") == 0;
+    const char *set[] = { "git", "config", "autoopt.enlisted", off ? "false" : "true", NULL };
+    char top[PATH_MAX];
+    text out;
+    process p;
+    int status;
+    if (argc != 2 && !off) {
+        fprintf(stderr, "usage: ./harness enlist [off]      (turn the agent guards on, or off, in this clone)\n");
+        return 2;
+    }
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = set;
+    p.cwd = harness_top(top) ? top : NULL;
+    status = process_run(&p, &out, NULL);
+    if (status != 0) {
+        fprintf(stderr, "harness: git config failed: %s\n", out.n ? out.data : "git is not there");
+        text_free(&out);
+        return 42;
+    }
+    text_free(&out);
+    puts(off ? "Guards are off in this clone: every file may be edited."
+             : "Guards are on in this clone: only optimize.c and PROGRESS.md may be edited; the harness commits.\n"
+               "A coding agent must trust this folder's hooks (.claude/settings.json, .codex/hooks.json). Off again: ./harness enlist off");
+    return 0;
+}
+
 
 /* ==== [14] the loop, commands, main ===================================================================== */
 typedef struct options {
