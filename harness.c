@@ -5627,7 +5627,8 @@ static const aopt_command record_command[] = {
    wedges an agent is worse than a missed slip, and the judge does not rely on any of this. */
 enum { HOOK_EVENT_CAP = 8 << 20, HOOK_WORDS = 512, HOOK_DEPTH = 4 };
 static const char *const hook_editable[] = { "optimize.c", "PROGRESS.md" };
-static const char *const hook_recorded[] = { "results.tsv", "leaderboard.md", "progress.svg", ".git" };
+/* Beside the frozen files of goals.json: the record, and what an agent is told and bound by. */
+static const char *const hook_kept[] = { "results.tsv", "leaderboard.md", "progress.svg", "AGENTS.md", "CLAUDE.md", "program.md", ".claude", ".codex", ".git" };
 
 typedef struct hook_guard {
     char top[PATH_MAX], cwd[PATH_MAX];      /* both real paths; top is the folder of this binary */
@@ -5717,7 +5718,6 @@ static int hook_under(const char *inside, const char *name)
     return strncmp(inside, name, n) == 0 && (inside[n] == 0 || inside[n] == '/');
 }
 
-/* Frozen, or written by the harness alone. */
 static int hook_protected(const hook_guard *g, const char *path)
 {
     char full[PATH_MAX];
@@ -5726,7 +5726,7 @@ static int hook_protected(const hook_guard *g, const char *path)
     int k;
     if (!inside) return 0;
     for (k = 0; k < g->goals->frozen_n; k++) if (hook_under(inside, g->goals->frozen[k])) return 1;
-    for (i = 0; i < sizeof hook_recorded / sizeof hook_recorded[0]; i++) if (hook_under(inside, hook_recorded[i])) return 1;
+    for (i = 0; i < sizeof hook_kept / sizeof hook_kept[0]; i++) if (hook_under(inside, hook_kept[i])) return 1;
     return 0;
 }
 
@@ -5847,7 +5847,7 @@ static void hook_check_code(hook_guard *g, const char *command)
     for (i = 0; i < sizeof writing / sizeof writing[0]; i++) writes |= strstr(command, writing[i]) != NULL;
     if (!runs || !writes) return;
     for (k = 0; k < g->goals->frozen_n; k++) if (strstr(command, g->goals->frozen[k])) hook_deny_write(g, g->goals->frozen[k]);
-    for (i = 0; i < sizeof hook_recorded / sizeof hook_recorded[0] - 1; i++) if (strstr(command, hook_recorded[i])) hook_deny_write(g, hook_recorded[i]);
+    for (i = 0; i < sizeof hook_kept / sizeof hook_kept[0] - 1; i++) if (strstr(command, hook_kept[i])) hook_deny_write(g, hook_kept[i]);
 }
 
 /* Not a shell: enough of one to see redirections, and the words of every simple command, also inside $(...), `...` and sh -c. */
@@ -5966,8 +5966,8 @@ static int command_hook(int argc, char **argv)
     char buf[65536], path[PATH_MAX + 16];
     aopt_json *doc = NULL;
     ssize_t k;
-    const int pre = argc == 3 && strcmp(argv[2], "pre") == 0;
-    if (argc != 3 || (!pre && strcmp(argv[2], "stop") != 0)) {
+    const int pre = argc == 2 && strcmp(argv[1], "pre") == 0;
+    if (argc != 2 || (!pre && strcmp(argv[1], "stop") != 0)) {
         fprintf(stderr, "usage: ./harness hook pre | stop      (a coding agent calls it, with the event on stdin)\n");
         return 2;
     }
@@ -5992,13 +5992,13 @@ static int command_hook(int argc, char **argv)
 
 static int command_enlist(int argc, char **argv)
 {
-    const int off = argc == 3 && strcmp(argv[2], "off") == 0;
+    const int off = argc == 2 && strcmp(argv[1], "off") == 0;
     const char *set[] = { "git", "config", "autoopt.enlisted", off ? "false" : "true", NULL };
     char top[PATH_MAX];
     text out;
     process p;
     int status;
-    if (argc != 2 && !off) {
+    if (argc != 1 && !off) {
         fprintf(stderr, "usage: ./harness enlist [off]      (turn the agent guards on, or off, in this clone)\n");
         return 2;
     }
@@ -6019,6 +6019,10 @@ static int command_enlist(int argc, char **argv)
     return 0;
 }
 
+
+static const aopt_command guard_command[] = {
+    { "enlist", "enlist [off]                                agent guards: on in this clone, or off again", command_enlist },
+    { "hook", "hook pre | stop                             what a coding agent calls, with an event on stdin", command_hook } };
 
 /* ==== [14] the loop, commands, main ===================================================================== */
 typedef struct options {
@@ -6277,14 +6281,30 @@ static int command_loop(int argc, char **argv)
     return record_run(&g, t, o.desc, o.attack, o.scope_library, o.approve);
 }
 
-static int command_help(void)
+static int command_verify(int argc, char **argv) { return command_stage(STAGE_VERIFY, argc, argv); }
+static int command_bench(int argc, char **argv) { return command_stage(STAGE_BENCH, argc, argv); }
+static int command_profile(int argc, char **argv) { return command_stage(STAGE_PROFILE, argc, argv); }
+static int command_help(int argc, char **argv);
+
+static const aopt_command loop_command[] = {
+    { "--desc", "--desc \"what I tried\" [--attack ITEM] [--task NAME]     the loop, once", command_loop },
+    { "verify", "verify [--task NAME] [--candidate FILE]     is it right?  Nothing recorded, nor by the next two", command_verify },
+    { "bench", "bench [--task NAME] [--candidate FILE] [--incumbent FILE]     is it faster?", command_bench },
+    { "profile", "profile [--task NAME] [--candidate FILE]    where does the time go?", command_profile },
+    { "make-reference", "make-reference [--task NAME]                the fp32 truth of a task", command_make_reference },
+    { "selftest", "selftest [--task NAME]                      the instrument proves itself", command_selftest },
+    { "help", "help                                        this list", command_help } };
+
+#define COMMANDS(list) { list, (int)(sizeof list / sizeof list[0]) }
+static const struct { const aopt_command *command; int n; } command_list[] = { COMMANDS(loop_command), COMMANDS(record_command), COMMANDS(guard_command) };
+
+static int command_help(int argc, char **argv)
 {
-    int i;
-    printf("./harness --desc \"what I tried\" [--attack ITEM] [--task NAME]     the loop, once\n"
-           "./harness verify | bench | profile [--task NAME] [--candidate FILE] [--incumbent FILE]     one stage, nothing recorded\n"
-           "./harness make-reference [--task NAME]     the fp32 truth of a task\n"
-           "./harness selftest [--task NAME]           the instrument proves itself\n");
-    for (i = 0; i < (int)(sizeof record_command / sizeof record_command[0]); i++) printf("./harness %s\n", record_command[i].usage);
+    int i, k;
+    (void)argc;
+    (void)argv;
+    for (k = 0; k < (int)(sizeof command_list / sizeof command_list[0]); k++)
+        for (i = 0; i < command_list[k].n; i++) printf("./harness %s\n", command_list[k].command[i].usage);
     for (i = 0; i < target.command_n; i++) printf("./harness %s\n", target.command[i].usage);
     return 0;
 }
@@ -6293,21 +6313,17 @@ static int command_help(void)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "help";
-    int i;
+    int i, k;
     if (strcmp(word, "--runner") == 0) return runner_main(argc, argv);
     if (!getenv("GOMP_SPINCOUNT")) {            /* the OpenMP library reads it before main: start again */
         setenv("GOMP_SPINCOUNT", SPIN, 1);
         execv("/proc/self/exe", argv);
     }
-    if (strncmp(word, "--", 2) == 0 && strcmp(word, "--help") != 0) return command_loop(argc, argv);
-    for (i = 0; i < (int)(sizeof record_command / sizeof record_command[0]); i++)
-        if (strcmp(word, record_command[i].name) == 0) return record_command[i].run(argc - 1, argv + 1);
-    if (strcmp(word, "verify") == 0) return command_stage(STAGE_VERIFY, argc - 1, argv + 1);
-    if (strcmp(word, "bench") == 0) return command_stage(STAGE_BENCH, argc - 1, argv + 1);
-    if (strcmp(word, "profile") == 0) return command_stage(STAGE_PROFILE, argc - 1, argv + 1);
-    if (strcmp(word, "make-reference") == 0) return command_make_reference(argc - 1, argv + 1);
-    if (strcmp(word, "selftest") == 0) return command_selftest(argc - 1, argv + 1);
-    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return command_help();
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) word = "help";
+    if (strncmp(word, "--", 2) == 0) return command_loop(argc, argv);
+    for (k = 0; k < (int)(sizeof command_list / sizeof command_list[0]); k++)
+        for (i = 0; i < command_list[k].n; i++)
+            if (strcmp(word, command_list[k].command[i].name) == 0) return command_list[k].command[i].run(argc - 1, argv + 1);
     for (i = 0; i < target.command_n; i++)
         if (strcmp(word, target.command[i].name) == 0) return target.command[i].run(argc - 1, argv + 1);
     fprintf(stderr, "harness: unknown command %s; ./harness help\n", word);
