@@ -654,11 +654,16 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #include <string.h>
 #include <time.h>
 #ifndef AOPT_NO_STDIO
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
+#if !defined(CLOCK_MONOTONIC) || (!defined(AOPT_NO_STDIO) && !defined(O_CLOEXEC))
+#error "autoopt.h: a system header came first and -std=c11 hid POSIX from it: include autoopt.h before it, or compile with -D_GNU_SOURCE or -std=gnu11"
 #endif
 #ifdef _OPENMP
 #include <omp.h>
@@ -676,13 +681,6 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #define AOPT_FREE(p) free(p)
 #else
 #error "autoopt.h: define all of AOPT_MALLOC, AOPT_REALLOC, AOPT_FREE, or none"
-#endif
-#ifndef AOPT_NO_STDIO
-#include <dirent.h>
-#include <errno.h>
-#include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #endif
 /* stb, [A9]: private copies of stb_image and stb_image_write.  A file that needs its own includes them first. */
 #if !defined(AOPT_NO_IMAGES) && defined(__has_include)
@@ -5760,7 +5758,7 @@ static aopt_status aopt__gpu_attention(aopt_cuda_vae *v, const aopt_attention_we
     aopt_status st = aopt__gpu_causal(v, &a->norm, 0, &a->to_qkv, x, &qkv, err);
     if (!st) st = aopt__gpu_view(v, AOPT__SLOT_ROWS, x->frames, x->H, x->W, a->c, 0, &o, err);
     if (st) return st;
-    if (v->planning) v->slot_n[AOPT__SLOT_SCORES] = P > AOPT__CUDA_SCORES ? P : AOPT__CUDA_SCORES;
+    if (v->planning) v->slot_n[AOPT__SLOT_SCORES] = P > AOPT__CUDA_SCORES ? P : P * P < AOPT__CUDA_SCORES ? P * P : AOPT__CUDA_SCORES;
     else st = aopt_cuda_attention(v->blas, &qkv, v->slot[AOPT__SLOT_SCORES], v->slot_n[AOPT__SLOT_SCORES], &o, v->options.stream, err);
     if (!st) st = aopt__gpu_conv(v, &a->proj, &o, 1, 1, v->next, &y, err);
     return st ? st : aopt__gpu_add(v, x, &y, x, err);

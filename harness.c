@@ -791,9 +791,9 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
 /* With --scope library, the judge's half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
    repository's.  AOPT_E_VALUE if not. */
 #define KERNELS_MARK "end of the judge's half"
-static aopt_status build_check_kernels(const char *tree, aopt_error *err)
+static aopt_status build_check_kernels(const char *tree, const char *incumbent, aopt_error *err)
 {
-    char path[PATH_CAP];
+    char path[PATH_CAP], base[PATH_CAP];
     text ours, theirs;
     const char *a, *b;
     aopt_status st;
@@ -801,7 +801,8 @@ static aopt_status build_check_kernels(const char *tree, aopt_error *err)
     memset(&theirs, 0, sizeof theirs);
     path_set(path, "%s/autoopt_kernels.cuh", tree);
     if (access(path, F_OK) != 0) return AOPT_OK;
-    st = file_read("autoopt_kernels.cuh", 16 << 20, &ours, err);
+    path_set(base, "%s/autoopt_kernels.cuh", incumbent ? incumbent : ".");
+    st = file_read(base, 16 << 20, &ours, err);
     if (st == AOPT_OK) st = file_read(path, 16 << 20, &theirs, err);
     if (st == AOPT_OK) {
         a = strstr(ours.data, KERNELS_MARK);
@@ -2665,7 +2666,7 @@ static aopt_status judge_attempt(const judge_job *job, attempt *a, aopt_error *e
     judge j;
     st = judge_begin(&j, job, a, err);
     if (st == AOPT_OK) st = judge_describe(&j, err);
-    if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, err);
+    if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, job->incumbent_dir, err);
     if (st == AOPT_OK) {
         text_add(&j.samples, "stage\tlaunch\tpair\tfirst\tdecodes\tt_inc_ms\tt_cand_ms\tseed\tsteal_pct\tvoid\n");
         text_add(&j.gate, "task\tmetric\tvalue\tlimit\tmargin\twhere\n");
@@ -2939,92 +2940,113 @@ static text text_none(void)
     return t;
 }
 
-typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;
+typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;     /* all zero = nothing special */
 
-/* Run git in the root: its output is appended to out, its complaints to errs; NULL = dropped.  Hooks, filters, monitors, signing and the
-   caller's GIT_* variables have no say.  Returns git's exit status, or negative. */
-static int git_run(const record *r, const git_extra *x, text *out, text *errs, const char *const *args)
+/* The environment of git: ours without GIT_*, and whatever x and r say.  store holds the strings made here. */
+static const char **git_environment(const record *r, const git_extra *x, char store[7][PATH_BYTES + 40])
+{
+    static const char *const fixed[] = { "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1" };
+    const char *const key[7] = { "GIT_INDEX_FILE", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL" };
+    const char *value[7];
+    const char **env;
+    int i, n = 0;
+    value[0] = x ? x->index : NULL;
+    value[1] = value[2] = x ? x->date : NULL;
+    value[3] = value[5] = r->name[0] ? r->name : NULL;
+    value[4] = value[6] = r->name[0] ? r->email : NULL;
+    while (environ[n]) n++;
+    env = (const char **)malloc((size_t)(n + 12) * sizeof *env);
+    if (!env) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
+    for (i = n = 0; environ[i]; i++)
+        if (strncmp(environ[i], "GIT_", 4) != 0 && strncmp(environ[i], "LC_ALL=", 7) != 0 && strncmp(environ[i], "LANGUAGE=", 9) != 0) env[n++] = environ[i];
+    for (i = 0; i < 4; i++) env[n++] = fixed[i];
+    for (i = 0; i < 7; i++)
+        if (value[i]) {
+            snprintf(store[i], PATH_BYTES + 40, "%s=%s", key[i], value[i]);
+            env[n++] = store[i];
+        }
+    env[n] = NULL;
+    return env;
+}
+
+/* Run git in the root; out gets its output, errs its complaints (appended; NULL = dropped).  words: separated by spaces, a word that is
+   exactly %s stands for the next argument.  Hooks, filters, monitors, signing and the caller's GIT_* variables have no say.
+   Returns git's exit status, or negative. */
+static int git_words(const record *r, const git_extra *x, text *out, text *errs, const char *words, va_list rest)
 {
     static const char *const fixed[] = { "git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgsign=false",
         "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsync=committed,reference", "-c", "i18n.commitEncoding=UTF-8",
         "-c", "core.quotePath=false", "-c", "core.safecrlf=false" };
-    enum { FIXED = sizeof fixed / sizeof fixed[0] };
-    const char *argv[FIXED + 48];
-    const char **env;
-    char var[7][PATH_BYTES + 40];
-    text ignored = text_none();
+    enum { FIXED = sizeof fixed / sizeof fixed[0], WORDS = 24 };
+    char copy[1024], store[7][PATH_BYTES + 40], *w, *save = NULL;
+    const char *argv[FIXED + WORDS + 1];
+    text dropped = text_none();
     process p;
-    int i, n = 0, rc, var_n = 0;
-
+    int i, rc;
     for (i = 0; i < FIXED; i++) argv[i] = fixed[i];
-    for (i = 0; args[i] && i < 47; i++) argv[FIXED + i] = args[i];
-    argv[FIXED + i] = NULL;
-    while (environ[n]) n++;
-    env = (const char **)malloc((size_t)(n + 16) * sizeof *env);
-    if (!env) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
-    for (i = n = 0; environ[i]; i++)
-        if (strncmp(environ[i], "GIT_", 4) != 0 && strncmp(environ[i], "LC_ALL=", 7) != 0 && strncmp(environ[i], "LANGUAGE=", 9) != 0) env[n++] = environ[i];
-    env[n++] = "LC_ALL=C";
-    env[n++] = "GIT_OPTIONAL_LOCKS=0";
-    env[n++] = "GIT_TERMINAL_PROMPT=0";
-    env[n++] = "GIT_NO_REPLACE_OBJECTS=1";
-    if (x && x->index) snprintf(var[var_n++], sizeof var[0], "GIT_INDEX_FILE=%s", x->index);
-    if (x && x->date) {
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_DATE=%s", x->date);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_DATE=%s", x->date);
-    }
-    if (r->name[0]) {
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_NAME=%s", r->name);
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_EMAIL=%s", r->email);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_NAME=%s", r->name);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_EMAIL=%s", r->email);
-    }
-    for (i = 0; i < var_n; i++) env[n++] = var[i];
-    env[n] = NULL;
-
+    snprintf(copy, sizeof copy, "%s", words);
+    for (w = strtok_r(copy, " ", &save); w && i < FIXED + WORDS; w = strtok_r(NULL, " ", &save))
+        argv[i++] = strcmp(w, "%s") == 0 ? va_arg(rest, const char *) : w;
+    argv[i] = NULL;
     memset(&p, 0, sizeof p);
-    p.argv = argv; p.env = env; p.cwd = r->root; p.timeout_s = 600;
+    p.argv = argv; p.env = git_environment(r, x, store); p.cwd = r->root; p.timeout_s = 600;
     if (x) { p.input = x->input; p.input_n = x->input_n; }
-    rc = process_run(&p, out ? out : &ignored, errs ? errs : &ignored);
-    text_free(&ignored);
-    free((void *)env);
+    rc = process_run(&p, out ? out : &dropped, errs ? errs : &dropped);
+    text_free(&dropped);
+    free((void *)(uintptr_t)p.env);
     return rc;
 }
 
-enum { GIT_ARGS = 24 };
-static void git_collect(const char **args, const char *first, va_list rest)
+static int git_errs(const record *r, text *out, text *errs, const char *words, ...)
 {
-    int i = 0;
-    for (args[i++] = first; i < GIT_ARGS - 1 && (args[i] = va_arg(rest, const char *)) != NULL; i++) { }
-    args[GIT_ARGS - 1] = NULL;
-}
-
-/* The arguments end with NULL.  Exit status only. */
-static int git(const record *r, const char *arg, ...)
-{
-    const char *args[GIT_ARGS];
     va_list rest;
-    va_start(rest, arg);
-    git_collect(args, arg, rest);
+    int rc;
+    va_start(rest, words);
+    rc = git_words(r, NULL, out, errs, words, rest);
     va_end(rest);
-    return git_run(r, NULL, NULL, NULL, args);
+    return rc;
 }
 
-/* One line of output (an object's name, a ref) into out.  1 = git said yes and the line fits. */
-static int git_line(const record *r, char *out, size_t out_bytes, const char *arg, ...)
+/* Output to out (NULL = none). */
+static int git_run(const record *r, const git_extra *x, text *out, const char *words, ...)
 {
-    const char *args[GIT_ARGS];
+    va_list rest;
+    int rc;
+    va_start(rest, words);
+    rc = git_words(r, x, out, NULL, words, rest);
+    va_end(rest);
+    return rc;
+}
+
+/* 1 = git says yes (exit status 0) and prints exactly one line, which goes into out, or (out NULL) prints whatever. */
+static int git_line(const record *r, char *out, size_t out_bytes, const char *words, ...)
+{
     va_list rest;
     text t = text_none();
     int ok;
-    va_start(rest, arg);
-    git_collect(args, arg, rest);
+    va_start(rest, words);
+    ok = git_words(r, NULL, &t, NULL, words, rest) == 0;
     va_end(rest);
-    ok = git_run(r, NULL, &t, NULL, args) == 0;
-    if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
-    ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
-    out[0] = 0;
-    if (ok && t.data) memcpy(out, t.data, t.n + 1);
+    if (out) {
+        if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
+        ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
+        snprintf(out, out_bytes, "%s", ok && t.data ? t.data : "");
+    }
+    text_free(&t);
+    return ok;
+}
+#define git_yes(r, ...) git_line(r, NULL, 0, __VA_ARGS__)
+
+/* A command that prints the name of an object. */
+static int git_object(const record *r, const git_extra *x, char hex[65], const char *words, ...)
+{
+    va_list rest;
+    text t = text_none();
+    int ok;
+    va_start(rest, words);
+    ok = git_words(r, x, &t, NULL, words, rest) == 0 && t.data && sscanf(t.data, "%64[0-9a-f]", hex) == 1;
+    va_end(rest);
+    if (!ok) hex[0] = 0;
     text_free(&t);
     return ok;
 }
@@ -3032,9 +3054,8 @@ static int git_line(const record *r, char *out, size_t out_bytes, const char *ar
 /* The bytes of a blob such as "HEAD:./optimize.c", appended.  1 = ok. */
 static int git_blob(const record *r, const char *name, text *out)
 {
-    const char *const args[] = { "cat-file", "blob", name, NULL };
     text_append(out, "", 0);
-    return git_run(r, NULL, out, NULL, args) == 0;
+    return git_run(r, NULL, out, "cat-file blob %s", name) == 0;
 }
 
 /* Name and mode of the blob at a path of the root, in a commit, or in the index (commit = NULL).  1 = there is one. */
@@ -3042,26 +3063,24 @@ static int git_entry(const record *r, const char *commit, const char *name, char
 {
     char line[PATH_BYTES], kind[16];
     hex[0] = mode[0] = 0;
-    if (commit) return git_line(r, line, sizeof line, "ls-tree", commit, "--", name, (const char *)NULL) && sscanf(line, "%7s %15s %64s", mode, kind, hex) == 3;
-    return git_line(r, line, sizeof line, "ls-files", "-s", "--", name, (const char *)NULL) && sscanf(line, "%7s %64s", mode, hex) == 2;
+    if (commit) return git_line(r, line, sizeof line, "ls-tree %s -- %s", commit, name) && sscanf(line, "%7s %15s %64s", mode, kind, hex) == 3;
+    return git_line(r, line, sizeof line, "ls-files -s -- %s", name) && sscanf(line, "%7s %64s", mode, hex) == 2;
+}
+
+static git_extra git_input(const void *data, size_t n)
+{
+    git_extra x;
+    memset(&x, 0, sizeof x);
+    x.input = data;
+    x.input_n = n;
+    return x;
 }
 
 /* Store bytes as a blob; its name into hex[65].  write = 0: only the name. */
 static int git_hash(const record *r, const void *data, size_t n, int write, char *hex)
 {
-    const char *args[5];
-    git_extra x;
-    text t = text_none();
-    int ok, i = 0;
-    memset(&x, 0, sizeof x);
-    x.input = data; x.input_n = n;
-    args[i++] = "hash-object";
-    if (write) args[i++] = "-w";
-    args[i++] = "--no-filters"; args[i++] = "--stdin"; args[i] = NULL;
-    hex[0] = 0;
-    ok = git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", hex) == 1;
-    text_free(&t);
-    return ok;
+    const git_extra x = git_input(data, n);
+    return git_object(r, &x, hex, write ? "hash-object -w --no-filters --stdin" : "hash-object --no-filters --stdin");
 }
 
 static void path_join(char *out, const char *a, const char *b)
@@ -3146,12 +3165,11 @@ static int lock_gpu(attempt *a)
 
 static int git_locate(record *r, attempt *a)
 {
-    const char *const args[] = { "rev-parse", "--is-inside-work-tree", "--show-prefix", "--absolute-git-dir", "--git-common-dir", NULL };
     char common[PATH_BYTES], *line[4], *p;
     text out = text_none(), errs = text_none();
     int i, rc;
     if (!getcwd(r->root, sizeof r->root)) return refuse(a, 42, "run from the folder of optimize.c", "current folder: %s", strerror(errno));
-    rc = git_run(r, NULL, &out, &errs, args);
+    rc = git_errs(r, &out, &errs, "rev-parse --is-inside-work-tree --show-prefix --absolute-git-dir --git-common-dir");
     if (rc == PROCESS_NOT_STARTED) refuse(a, 42, "./build.sh deps", "git: not found; the record needs it (verify and bench do not)");
     else if (rc != 0 || !out.data || strncmp(out.data, "true\n", 5) != 0)
         refuse(a, 42, "git init && git add . && git commit -m start", "no git worktree here: %.*s", (int)strcspn(errs.data ? errs.data : "", "\n"), errs.data ? errs.data : "");
@@ -3180,8 +3198,8 @@ static int git_locate(record *r, attempt *a)
 static void git_identity(record *r)
 {
     char name[256], email[256];
-    const int both = git_line(r, name, sizeof name, "config", "user.name", (const char *)NULL) && name[0]
-                   && git_line(r, email, sizeof email, "config", "user.email", (const char *)NULL) && email[0];
+    const int both = git_line(r, name, sizeof name, "config user.name") && name[0]
+                   && git_line(r, email, sizeof email, "config user.email") && email[0];
     snprintf(r->name, sizeof r->name, "%s", both ? name : "autoopt harness");
     snprintf(r->email, sizeof r->email, "%s", both ? email : "harness@autoopt.invalid");
 }
@@ -3190,8 +3208,8 @@ static void git_identity(record *r)
 static int git_head(record *r, attempt *a)
 {
     char hex[65], mode[8];
-    if (!git_line(r, r->branch, sizeof r->branch, "symbolic-ref", "-q", "HEAD", (const char *)NULL)) r->branch[0] = 0;
-    if (!git_line(r, r->head, sizeof r->head, "rev-parse", "-q", "--verify", "HEAD^{commit}", (const char *)NULL))
+    if (!git_line(r, r->branch, sizeof r->branch, "symbolic-ref -q HEAD")) r->branch[0] = 0;
+    if (!git_line(r, r->head, sizeof r->head, "rev-parse -q --verify HEAD^{commit}"))
         return refuse(a, 42, "git add . && git commit -m start", "this branch has no commit yet: the incumbent is optimize.c at HEAD");
     if (!git_entry(r, "HEAD", "optimize.c", hex, mode) || strncmp(mode, "100", 3) != 0)
         return refuse(a, 42, "git add optimize.c && git commit -m 'optimize.c' -- optimize.c", "optimize.c is not a plain file of HEAD");
@@ -3237,10 +3255,10 @@ static int git_move(const record *r, const char *ref, const char *to, const char
     memset(zero, '0', 64);
     zero[strlen(to)] = 0;
     for (wait = 0; ; wait++) {
-        if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", ref, (const char *)NULL)) at[0] = 0;
+        if (!git_line(r, at, sizeof at, "rev-parse -q --verify %s", ref)) at[0] = 0;
         if (strcmp(at, to) == 0) return 1;
         if (strcmp(at, from) != 0) return 0;
-        if (git(r, "update-ref", "--create-reflog", "-m", why, ref, to, from[0] ? from : zero, (const char *)NULL) == 0) return 1;
+        if (git_yes(r, "update-ref --create-reflog -m %s %s %s %s", why, ref, to, from[0] ? from : zero)) return 1;
         if (wait >= RECORD_WAIT_S * 10) return 0;
         usleep(100000);
     }
@@ -3252,12 +3270,12 @@ static int git_find_log(record *r, int write, attempt *a)
 {
     char carried[65], path[PATH_BYTES], next[300];
     text t = text_none();
-    if (!git_line(r, r->log, sizeof r->log, "rev-parse", "-q", "--verify", "refs/autoopt/log^{commit}", (const char *)NULL)) r->log[0] = 0;
-    if (!git_line(r, carried, sizeof carried, "log", "-1", "--grep=^Autoopt-Log: ", "--format=%(trailers:key=Autoopt-Log,valueonly,separator=)", "HEAD", (const char *)NULL)
-        || git(r, "cat-file", "-e", carried, (const char *)NULL) != 0) carried[0] = 0;
+    if (!git_line(r, r->log, sizeof r->log, "rev-parse -q --verify refs/autoopt/log^{commit}")) r->log[0] = 0;
+    if (!git_line(r, carried, sizeof carried, "log -1 %s --format=%(trailers:key=Autoopt-Log,valueonly,separator=) HEAD", "--grep=^Autoopt-Log: ")
+        || !git_yes(r, "cat-file -e %s", carried)) carried[0] = 0;
     path_join(path, r->dir, "adopted");
-    if (carried[0] && strcmp(carried, r->log) != 0 && (!r->log[0] || git(r, "merge-base", "--is-ancestor", carried, r->log, (const char *)NULL) != 0)) {
-        if (r->log[0] && git(r, "merge-base", "--is-ancestor", r->log, carried, (const char *)NULL) != 0) {
+    if (carried[0] && strcmp(carried, r->log) != 0 && (!r->log[0] || !git_yes(r, "merge-base --is-ancestor %s %s", carried, r->log))) {
+        if (r->log[0] && !git_yes(r, "merge-base --is-ancestor %s %s", r->log, carried)) {
             snprintf(next, sizeof next, "to go on with the branch's: git update-ref refs/autoopt/mine refs/autoopt/log && git update-ref refs/autoopt/log %s && ./harness sync", carried);
             return refuse(a, 42, next, "this clone and its branch carry different logs of attempts (%.12s and %.12s)", r->log, carried);
         }
@@ -3346,7 +3364,6 @@ static int index_update(const record *r, const pending *p)
 {
     static const char *const name[] = { "results.tsv", "leaderboard.md", "progress.svg", "optimize.c", "autoopt_kernels.cuh", "PROGRESS.md" };
     enum { OWN = 3 };
-    const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
     char staged[65], was[65], now[65], mode[8], judged[2][65], wanted[2][65];
     text t = text_none();
     git_extra x;
@@ -3368,11 +3385,8 @@ static int index_update(const record *r, const pending *p)
         text_add(&t, "%s %s\t%s%s", mode[0] ? mode : "100644", now, r->prefix, name[i]);
         text_append(&t, "", 1);
     }
-    if (t.n > 0) {
-        memset(&x, 0, sizeof x);
-        x.input = t.data; x.input_n = t.n;
-        for (wait = 0; (ok = git_run(r, &x, NULL, NULL, args) == 0) == 0 && wait < RECORD_WAIT_S * 10; wait++) usleep(100000);
-    }
+    x = git_input(t.data, t.n);
+    for (wait = 0; t.n > 0 && (ok = git_run(r, &x, NULL, "update-index --add -z --index-info") == 0) == 0 && wait < RECORD_WAIT_S * 10; wait++) usleep(100000);
     text_free(&t);
     return ok;
 }
@@ -3401,7 +3415,7 @@ static int pending_apply(record *r, const pending *p, attempt *a)
     RECORD_STEP();
     if (p->new_head[0]) {
         if (!git_move(r, p->branch, p->new_head, p->old_head, why)) {
-            if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", p->branch, (const char *)NULL)) at[0] = 0;
+            if (!git_line(r, at, sizeof at, "rev-parse -q --verify %s", p->branch)) at[0] = 0;
             if (strcmp(at, p->old_head) == 0) return refuse(a, 42, "end the git that holds it, then run this again", "%s is locked", p->branch);
             rc = refuse(a, 45, "run it again on the branch as it is now", "%s moved to %.12s during the run; row %s is recorded, its commit %.12s is not on the branch",
                         p->branch, at, p->n, p->new_head);
@@ -3435,7 +3449,7 @@ static int record_recover(record *r, attempt *a)
     int rc;
     if (!pending_read(r, &p)) return 0;
     there = *r;
-    memset(&there.results, 0, sizeof there.results);
+    there.results = text_none();
     if (strcmp(p.gitdir, r->gitdir) != 0 && access(p.root, F_OK) == 0 && access(p.gitdir, F_OK) == 0) {
         snprintf(there.root, sizeof there.root, "%s", p.root);
         snprintf(there.gitdir, sizeof there.gitdir, "%s", p.gitdir);
@@ -3535,6 +3549,12 @@ static void field_unescape(const char *s, size_t n, char *out, size_t out_bytes)
     out[k] = 0;
 }
 
+static void table_header(text *out)
+{
+    int i;
+    for (i = 0; i < COLUMN_N; i++) text_add(out, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+}
+
 static void table_free(table *t)
 {
     free(t->text);
@@ -3550,7 +3570,7 @@ static aopt_status table_parse(const char *data, size_t n, table *out, aopt_erro
     size_t h;
     int i, cap = 1;
     memset(out, 0, sizeof *out);
-    for (i = 0; i < COLUMN_N; i++) text_add(&header, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+    table_header(&header);
     h = header.n;
     i = n >= h && memcmp(data, header.data, h) == 0;
     text_free(&header);
@@ -3587,6 +3607,8 @@ static double row_number(const row *r, int column)
     const double v = strtod(r->field[column], &end);
     return end == r->field[column] || *end ? NAN : v;
 }
+static int64_t row_n(const row *r) { return strtoll(r->field[C_N], NULL, 10); }
+static int64_t table_last(const table *t) { return t->n ? strtoll(t->rows[t->n - 1].field[C_N], NULL, 10) : 0; }
 static int row_is(const row *r, int column, const char *value) { return strcmp(r->field[column], value) == 0; }
 static int row_keep(const row *r) { return row_is(r, C_VERDICT, "KEEP"); }
 static int row_baseline(const row *r) { return row_is(r, C_VERDICT, "BASELINE"); }
@@ -3635,23 +3657,19 @@ static void add_text(text *out, const char *s, size_t limit)
 /* The row of an attempt, with its newline.  before: the rows that came before it. */
 static void row_make(const attempt *a, const table *before, text *out)
 {
+    text group = text_none();
     row like;
     double base;
-    text key = text_none();
-    char field[2][256];
     memset(&like, 0, sizeof like);
-    add_text(&key, a->task, 200);
-    snprintf(field[0], sizeof field[0], "%.*s", (int)key.n - 1, key.data);
-    key.n = 0;
-    add_text(&key, a->device, 200);
-    snprintf(field[1], sizeof field[1], "%.*s", (int)key.n - 1, key.data);
-    text_free(&key);
-    like.field[C_TASK] = field[0];
-    like.field[C_DEVICE] = field[1];
+    field_escape(&group, a->task, 200);
+    text_append(&group, "", 1);
+    field_escape(&group, a->device, 200);
+    like.field[C_TASK] = group.data;
+    like.field[C_DEVICE] = group.data + strlen(group.data) + 1;
     base = baseline_ms(before, before->n, &like);
     if (a->verdict == V_BASELINE && !(base <= a->t_inc_ms)) base = a->t_inc_ms;
 
-    text_add(out, "%lld\t%s\t%s\t%d\t%s\t%s\t", (long long)a->n, a->utc, verdict_name(a->verdict), a->code, field[0], field[1]);
+    text_add(out, "%lld\t%s\t%s\t%d\t%s\t%s\t", (long long)a->n, a->utc, verdict_name(a->verdict), a->code, like.field[C_TASK], like.field[C_DEVICE]);
     add_text(out, a->scope, 12); add_text(out, a->via, 12); add_text(out, a->candidate_blob, 136); add_text(out, a->incumbent_blob, 136);
     add_number(out, a->gain_pct, 2); add_number(out, a->ci_lo, 2); add_number(out, a->ci_hi, 2);
     add_number(out, a->pairs > 0 ? a->wins : NAN, 0); add_number(out, a->pairs > 0 ? a->pairs : NAN, 0);
@@ -3663,6 +3681,7 @@ static void row_make(const attempt *a, const table *before, text *out)
     add_text(out, a->env_hash, 16); add_text(out, a->harness_hash, 64); add_text(out, a->reference, 64); add_text(out, a->sandbox, 23);
     add_number(out, a->lines_changed >= 0 ? a->lines_changed : NAN, 0); add_text(out, a->attack, 63); add_text(out, a->desc, 200);
     out->data[out->n - 1] = '\n';
+    text_free(&group);
 }
 
 /* r->results from the log, else from HEAD, else an empty table. */
@@ -3671,14 +3690,13 @@ static int results_load(record *r, attempt *a)
     char spec[80];
     table t;
     aopt_error err;
-    int i;
     r->results.n = 0;
     snprintf(spec, sizeof spec, "%s:results.tsv", r->log);
     if (r->log[0] && !git_blob(r, spec, &r->results)) return refuse(a, 42, "git fsck", "cannot read results.tsv of the log (%s)", r->log);
     if (!r->log[0] && !git_blob(r, "HEAD:./results.tsv", &r->results)) r->results.n = 0;
-    if (r->results.n == 0) for (i = 0; i < COLUMN_N; i++) text_add(&r->results, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+    if (r->results.n == 0) table_header(&r->results);
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
-    if (r->adopted < 0) r->adopted = t.n ? strtoll(t.rows[t.n - 1].field[C_N], NULL, 10) : 0;
+    if (r->adopted < 0) r->adopted = table_last(&t);
     table_free(&t);
     return 0;
 }
@@ -3846,7 +3864,7 @@ typedef struct plot {
     double x[2], y0;                    /* first and last dot; offset of the panel in the page */
 } plot;
 typedef struct box { double x0, y0, x1, y1; } box;
-typedef struct dot { double x, y, ms; int row, keep, timed; } dot;
+typedef struct dot { double x, y, ms, step; int row, keep, timed; } dot;       /* step: log-ratio to the keep before, 0 = none */
 
 static double plot_x(const plot *p, int i) { return PLOT_LEFT + 26 + (p->n > 1 ? (PLOT_RIGHT - PLOT_LEFT - 52) * (double)i / (p->n - 1) : 0); }
 static double plot_y(const plot *p, double ms)
@@ -3930,42 +3948,37 @@ static double label_cost(const plot *p, const box *b, const box *taken, int take
 }
 
 /* Label the largest steps, largest first, each where it hides least: above to the right of its step, else to the left of it. */
-static void plot_labels(const plot *p, const table *t, const dot *d, int n, box *taken, int taken_n, text *out)
+static void plot_labels(const plot *p, const table *t, dot *d, int n, box *taken, int taken_n, text *out)
 {
-    double gain[2] = { INFINITY, 0 };
     int shown, i, level;
     for (shown = 0; shown < LABEL_MAX; shown++) {
-        double before = NAN, best = INFINITY, width, gain_at = -1, x = 0, y = 0;
-        int pick = -1, side = 0, chars = 0, tied;
+        double best = INFINITY, x = 0, y = 0, width;
+        int pick = -1, lead = 0, chars = 0;
         const char *s;
-        box b, at;
+        box at;
         memset(&at, 0, sizeof at);
-        for (i = 0, tied = -1; i < n; i++) {            /* the next smaller step; equal ones by position */
-            if (!d[i].keep) continue;
-            gain[1] = isfinite(before) ? log(before / d[i].ms) : -1;
-            if (gain[1] > 0.015 && gain[1] < gain[0] && gain[1] > gain_at) { pick = i; gain_at = gain[1]; tied = 0; }
-            before = d[i].ms;
-        }
-        (void)tied;
+        for (i = 0; i < n; i++) if (d[i].step > 0.015 && (pick < 0 || d[i].step > d[pick].step)) pick = i;
         if (pick < 0) return;
-        gain[0] = gain_at;
         for (s = t->rows[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
         width = 6.3 * (chars + 1) + 44;
         for (level = 0; level < 14; level++) {
             const int right = level < 8, k = right ? level : (level - 7) / 2;
             const double lx = right ? d[pick].x + 8 : d[pick].x - 9 - width, ly = right ? d[pick].y - 9 - 15 * k : d[pick].y + 4 + (level % 2 ? 15 : -15) * k;
             double cost;
+            box b;
             b.x0 = lx - 2; b.x1 = lx + width + 2; b.y0 = ly - 11; b.y1 = ly + 4;
             cost = label_cost(p, &b, taken, taken_n, d, n) + 0.4 * k + (right ? 0 : 0.5);
-            if (cost < best) { best = cost; at = b; x = lx; y = ly; side = k > 0 ? (right ? 1 : -1) : 0; }
+            if (cost < best) { best = cost; at = b; x = right ? lx : lx + width; y = ly; lead = k; }
         }
-        if (!isfinite(best) || taken_n >= LABEL_MAX + 4) continue;
-        taken[taken_n++] = at;
-        if (side) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, side > 0 ? x - 2 : x + width, side > 0 ? y + 2 : y - 4);
-        text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", side < 0 || x < d[pick].x ? x + width : x, y,
-                 side < 0 || x < d[pick].x ? " text-anchor=\"end\"" : "", exp(-gain_at) > 0.9 ? 1 : 0, 100 * (1 - exp(-gain_at)));
-        add_escaped(out, t->rows[d[pick].row].field[C_DESC], '<', 36);
-        text_add(out, "</text>\n");
+        if (isfinite(best)) {
+            const char *side = x < d[pick].x ? " text-anchor=\"end\"" : "";
+            taken[taken_n++] = at;
+            if (lead) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, x, *side ? y - 4 : y + 2);
+            text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", x, y, side, d[pick].step < 0.1, 100 * (1 - exp(-d[pick].step)));
+            add_escaped(out, t->rows[d[pick].row].field[C_DESC], '<', 36);
+            text_add(out, "</text>\n");
+        }
+        d[pick].step = 0;
     }
 }
 
@@ -3973,19 +3986,17 @@ static void plot_stairs(const plot *p, const dot *d, int n, text *out)
 {
     text line = text_none();
     int i, first = 1;
-    double last = 0, x0 = 0;
+    double x0 = 0;
     for (i = 0; i < n; i++) {
         if (!d[i].keep) continue;
         text_add(&line, first ? "M%.1f %.1f" : "H%.1fV%.1f", d[i].x, d[i].y);
         if (first) x0 = d[i].x;
         first = 0;
-        last = d[i].y;
     }
     if (!first) {
         text_add(&line, "H%d", PLOT_RIGHT);
         text_add(out, "<path class=\"area\" d=\"%sV%.1fH%.1fZ\"/>\n<path class=\"stair\" d=\"%s\"/>\n", line.data, p->y0 + PLOT_BOTTOM, x0, line.data);
     }
-    (void)last;
     text_free(&line);
 }
 
@@ -4007,6 +4018,7 @@ static void plot_panel(const table *t, int first, double y0, text *out)
         d[n].ms = row_number(&t->rows[i], C_T_CAND);
         d[n].timed = d[n].ms > 0;
         d[n].keep = d[n].timed && (row_keep(&t->rows[i]) || row_baseline(&t->rows[i]));
+        d[n].step = d[n].keep && now > 0 ? log(now / d[n].ms) : 0;
         if (d[n].keep) now = d[n].ms;
         n++;
     }
@@ -4165,7 +4177,7 @@ static void progress_block_latest(const record *r, const table *t, text *out)
     text_append(out, "", 0);
     if (log_profile(r, &profile, &n))
         for (i = 0; i < t->n; i++)
-            if (strtoll(t->rows[i].field[C_N], NULL, 10) == n) progress_block(&t->rows[i], profile.data, out);
+            if (row_n(&t->rows[i]) == n) progress_block(&t->rows[i], profile.data, out);
     text_free(&profile);
 }
 
@@ -4218,22 +4230,12 @@ static int blob_line(const record *r, text *tree, const char *name, const char *
     return 1;
 }
 
-static int git_commit(const record *r, const char *tree, const char *parent1, const char *parent2, const char *date, const text *message, char hex[65])
+/* parent "" = none; parent2 only beside parent. */
+static int git_commit(const record *r, const char *tree, const char *parent, const char *parent2, const char *date, const text *message, char hex[65])
 {
-    const char *args[10];
-    git_extra x;
-    text t = text_none();
-    int i = 0, ok;
-    memset(&x, 0, sizeof x);
-    x.date = date; x.input = message->data; x.input_n = message->n;
-    args[i++] = "commit-tree"; args[i++] = tree;
-    if (parent1[0]) { args[i++] = "-p"; args[i++] = parent1; }
-    if (parent2[0]) { args[i++] = "-p"; args[i++] = parent2; }
-    args[i++] = "-F"; args[i++] = "-"; args[i] = NULL;
-    hex[0] = 0;
-    ok = git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", hex) == 1;
-    text_free(&t);
-    return ok;
+    git_extra x = git_input(message->data, message->n);
+    x.date = date;
+    return git_object(r, &x, hex, parent2[0] ? "commit-tree %s -F - -p %s -p %s" : parent[0] ? "commit-tree %s -F - -p %s" : "commit-tree %s -F -", tree, parent, parent2);
 }
 
 static void attempt_text(const attempt *a, text *out);
@@ -4241,7 +4243,6 @@ static void attempt_text(const attempt *a, text *out);
 /* The commit of an attempt on the log: everything that one run leaves behind. */
 static int log_commit(const record *r, const attempt *a, const text *source, const text *row_text, char hex[65])
 {
-    const char *const args[] = { "mktree", NULL };
     const struct { const char *name, *data; } part[] = { { "gate.txt", a->gate_text }, { "samples.tsv", a->samples }, { "build.log", a->build_log },
                                                           { "stderr.tail", a->stderr_tail }, { "profile.txt", a->profile } };
     char tree_hex[65] = "", spec[96];
@@ -4270,10 +4271,8 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
         if (!r->log[0] || !git_blob(r, spec, &t)) t.n = 0;
     }
     if (t.n > 0) ok = ok && blob_line(r, &tree, "latest.profile", t.data, t.n);
-    memset(&x, 0, sizeof x);
-    x.input = tree.data; x.input_n = tree.n;
-    t.n = 0;
-    ok = ok && git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", tree_hex) == 1;
+    x = git_input(tree.data, tree.n);
+    ok = ok && git_object(r, &x, tree_hex, "mktree");
     t.n = 0;
     text_add(&t, "%lld %s %s: ", (long long)a->n, verdict_name(a->verdict), a->task);
     field_escape(&t, a->desc, 200);
@@ -4290,32 +4289,24 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
 /* A commit on the branch: HEAD's tree with `n` files replaced; the log's tip is its second parent. */
 static int branch_commit(const record *r, const char *const *name, const text *data, int n, const char *log, const char *date, const text *message, char hex[65])
 {
-    const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
     char index[PATH_BYTES], lock[PATH_BYTES], blob[65], was[65], mode[8], tree[65];
-    const char *read_args[] = { "read-tree", "HEAD", NULL }, *write_args[] = { "write-tree", NULL };
     git_extra x;
     text t = text_none();
     int i, ok = 1;
-    memset(&x, 0, sizeof x);
     path_join(index, r->dir, "index");
     path_join(lock, r->dir, "index.lock");      /* ours alone, left by a killed run */
     unlink(index);
     unlink(lock);
-    read_args[1] = r->head;
-    x.index = index;
-    ok = git_run(r, &x, NULL, NULL, read_args) == 0;
     for (i = 0; i < n && ok; i++) {
         ok = git_hash(r, data[i].data, data[i].n, 1, blob);
         git_entry(r, r->head, name[i], was, mode);
         text_add(&t, "%s %s\t%s%s", strncmp(mode, "100", 3) == 0 ? mode : "100644", blob, r->prefix, name[i]);
         text_append(&t, "", 1);
     }
-    x.input = t.data; x.input_n = t.n;
-    ok = ok && git_run(r, &x, NULL, NULL, args) == 0;
-    x.input = NULL; x.input_n = 0;
-    t.n = 0;
-    ok = ok && git_run(r, &x, &t, NULL, write_args) == 0 && t.data && sscanf(t.data, "%64s", tree) == 1;
-    ok = ok && git_commit(r, tree, r->head, log, date, message, hex);
+    x = git_input(t.data, t.n);
+    x.index = index;
+    ok = ok && git_run(r, &x, NULL, "read-tree %s", r->head) == 0 && git_run(r, &x, NULL, "update-index --add -z --index-info") == 0
+         && git_object(r, &x, tree, "write-tree") && git_commit(r, tree, r->head, log, date, message, hex);
     unlink(index);
     text_free(&t);
     return ok;
@@ -4325,17 +4316,14 @@ static int branch_commit(const record *r, const char *const *name, const text *d
 static int keep_commit(const record *r, const attempt *a, const text *source, const char *log, char hex[65])
 {
     const char *name[6];
-    text data[6], message, page, block;
+    text data[6], message = text_none(), page = text_none(), block = text_none();
     record after = *r;
     aopt_error err;
     table t;
     int n = 0, i, ok;
     memset(data, 0, sizeof data);
-    memset(&message, 0, sizeof message);
-    memset(&page, 0, sizeof page);
-    memset(&block, 0, sizeof block);
     snprintf(after.log, sizeof after.log, "%s", log);
-    memset(&after.results, 0, sizeof after.results);
+    after.results = text_none();
     if (a->verdict == V_KEEP)
         for (i = 0; i < 2; i++)
             if (source[i].data) { name[n] = source_name[i]; text_append(&data[n++], source[i].data, source[i].n); }
@@ -4384,7 +4372,7 @@ static int record_count_lines(const record *r, const attempt *a)
     blob_split(a->candidate_blob, to);
     for (i = 0; i < 2; i++) {
         if (!from[i][0] || !to[i][0] || strcmp(from[i], to[i]) == 0) continue;
-        if (!git_line(r, line, sizeof line, "diff", "--no-ext-diff", "--no-textconv", "--numstat", from[i], to[i], (const char *)NULL)
+        if (!git_line(r, line, sizeof line, "diff --no-ext-diff --no-textconv --numstat %s %s", from[i], to[i])
             || sscanf(line, "%lld %lld", &plus, &minus) != 2) return -1;
         sum += plus + minus;
     }
@@ -4413,7 +4401,7 @@ static int record_finish(record *r, attempt *a, const char *dir, int strict)
     if (strcmp(branch, r->branch) != 0 || (commits && strcmp(head, a->incumbent_blob) != 0))
         return refuse(a, 45, "run it again", "HEAD changed during the run: nothing is recorded, and optimize.c is as you left it");
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "./harness sync", "%s", err.message);
-    a->n = t.n ? strtoll(t.rows[t.n - 1].field[C_N], NULL, 10) + 1 : 1;
+    a->n = table_last(&t) + 1;
     got[0] = 0;
     for (i = 0; i < 1 + library && rc == 0; i++) {
         path_join(path, dir, source_name[i]);
@@ -4641,11 +4629,19 @@ static int job_load(job *j, const char *dir, attempt *a)
     return a->code;
 }
 
+/* Tree k (0 = incumbent) of a JOB: its folder; a line of job.tsv about it: "" = its blobs, _hash, _desc, _attack. */
 static void job_tree(const job *j, int k, char out[PATH_BYTES])
 {
     char name[64];
     snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
     path_join(out, j->dir, name);
+}
+static void job_get(const job *j, int k, const char *what, char *out, size_t out_bytes)
+{
+    char key[80];
+    if (k) snprintf(key, sizeof key, "candidate-%d%s", k, what);
+    else snprintf(key, sizeof key, "incumbent%s", what);
+    kv_get(j->lines.data, key, out, out_bytes);
 }
 
 /* Seal of a result: its texts, tied to the job and to the result that made its incumbent. */
@@ -4719,44 +4715,32 @@ static int result_read(const job *j, int k, const char *before, attempt *a)
     return ok ? 0 : refuse(a, 44, "measure it again: remove that folder, then ./harness measure", "%s was edited after it was measured", dir);
 }
 
-/* The row that makes an attempt a NOOP, 0 if none: same sides, harness, task and device, measured in this clone.  Unchanged code
-   counts as measured if it was kept or taken as baseline. */
-static int64_t job_known(const job *j, const attempt *a)
+/* The newest row of this clone that makes an attempt a NOOP, 0 if none: same sides, harness, task and device; unchanged code counts as
+   measured if it was kept or taken as baseline.  baseline = 1: the newest baseline of the attempt's task and device. */
+static int64_t job_known(const job *j, const attempt *a, int baseline)
 {
     const int same = strcmp(a->candidate_blob, a->incumbent_blob) == 0;
-    char task_name[256], device[256];
+    text task_name = text_none(), device = text_none();
     int64_t n = 0;
     int i;
+    field_escape(&task_name, a->task, 200);
+    field_escape(&device, a->device, 200);
     for (i = 0; i < j->known.n; i++) {
         const row *w = &j->known.rows[i];
-        field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
-        field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
-        if (strtoll(w->field[C_N], NULL, 10) <= j->adopted || strcmp(task_name, a->task) != 0 || strcmp(device, a->device) != 0
-            || !row_is(w, C_HARNESS, a->harness_hash) || !row_is(w, C_CANDIDATE, a->candidate_blob)) continue;
-        if (same ? row_keep(w) || row_baseline(w) : row_is(w, C_PARENT, a->incumbent_blob)) n = strtoll(w->field[C_N], NULL, 10);
+        if (row_n(w) <= j->adopted || !row_is(w, C_TASK, task_name.data) || !row_is(w, C_DEVICE, device.data)) continue;
+        if (baseline ? row_baseline(w) : row_is(w, C_HARNESS, a->harness_hash) && row_is(w, C_CANDIDATE, a->candidate_blob)
+            && (same ? row_keep(w) || row_baseline(w) : row_is(w, C_PARENT, a->incumbent_blob))) n = row_n(w);
     }
+    text_free(&task_name);
+    text_free(&device);
     return n;
 }
 
-/* Whether this clone has a baseline of the attempt's task and device. */
-static int job_has_baseline(const job *j, const attempt *a)
-{
-    char task_name[256], device[256];
-    int i;
-    for (i = 0; i < j->known.n; i++) {
-        const row *w = &j->known.rows[i];
-        field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
-        field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
-        if (row_baseline(w) && strtoll(w->field[C_N], NULL, 10) > j->adopted && strcmp(task_name, a->task) == 0 && strcmp(device, a->device) == 0) return 1;
-    }
-    return 0;
-}
-
-/* Judge candidate k against the tree `incumbent` (0 = the packed one; k = 0: the baseline of the incumbent).  Fills a; 0, or the judge's
-   or our refusal. */
+/* Judge tree k against the tree `incumbent` (k = 0: the baseline of the incumbent).  Fills a; 0, or a refusal. */
 static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt *a)
 {
-    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], key[80], name[64], desc[204];
+    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], desc[204];
+    attempt profiled;
     judge_job jj;
     aopt_error err;
     int64_t known;
@@ -4764,47 +4748,37 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
     memset(&jj, 0, sizeof jj);
     job_tree(j, k, candidate_dir);
     job_tree(j, incumbent, incumbent_dir);
-    snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
-    kv_get(j->lines.data, name, a->candidate_blob, sizeof a->candidate_blob);
-    snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->lines.data, key, a->candidate, sizeof a->candidate);
-    snprintf(key, sizeof key, "%s_desc", k || j->n ? name : "candidate-1");      /* unchanged code: said of the baseline */
-    kv_get(j->lines.data, key, desc, sizeof desc);
+    job_get(j, k, "", a->candidate_blob, sizeof a->candidate_blob);
+    job_get(j, incumbent, "", a->incumbent_blob, sizeof a->incumbent_blob);
+    job_get(j, k || j->n ? k : 1, "_desc", desc, sizeof desc);          /* unchanged code: what was said goes to the baseline */
     if (!desc[0]) snprintf(desc, sizeof desc, "baseline");
     snprintf(a->desc, sizeof a->desc, "%s", desc);
-    snprintf(key, sizeof key, "%s_attack", name);
-    kv_get(j->lines.data, key, a->attack, sizeof a->attack);
-    snprintf(name, sizeof name, incumbent ? "candidate-%d" : "incumbent", incumbent);
-    kv_get(j->lines.data, name, a->incumbent_blob, sizeof a->incumbent_blob);
-    snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->lines.data, key, a->incumbent, sizeof a->incumbent);
+    job_get(j, k, "_attack", a->attack, sizeof a->attack);
     snprintf(a->scope, sizeof a->scope, "%s", j->scope);
     snprintf(a->via, sizeof a->via, "local");
     snprintf(a->task, sizeof a->task, "%s", j->task);
-    now_utc(a->utc);
-    jj.task = goals_task_named(g, j->task);
-    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
-    device_name(a->device, sizeof a->device);
     snprintf(a->harness_hash, sizeof a->harness_hash, "%s", j->harness_hash);
-    known = job_known(j, a);
-    if (k == 0 && j->n > 0 ? job_has_baseline(j, a) : known > 0 || (k > 0 && strcmp(a->candidate_blob, a->incumbent_blob) == 0)) {
+    now_utc(a->utc);
+    device_name(a->device, sizeof a->device);
+    known = job_known(j, a, k == 0 && j->n > 0);
+    if (known || (k > 0 && strcmp(a->candidate_blob, a->incumbent_blob) == 0)) {
         a->verdict = V_NOOP;
         a->code = 3;
-        snprintf(a->why, sizeof a->why, "this code was measured here before%s", known ? "" : ": it is the incumbent");
-        if (known) snprintf(a->why + strlen(a->why), sizeof a->why - strlen(a->why), ": row %lld", (long long)known);
+        snprintf(a->why, sizeof a->why, known ? "this code was measured here before: row %lld" : "this code is the incumbent", (long long)known);
         snprintf(a->next, sizeof a->next, "edit optimize.c");
         return 0;
     }
-    jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
-    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
-    jj.goals = g; jj.approve = j->approve;
+    jj.task = goals_task_named(g, j->task);
+    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
+    jj.goals = g; jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
+    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0; jj.approve = j->approve;
     if (judge_attempt(&jj, a, &err) != AOPT_OK) return refuse(a, 125, "./harness verify", "%s", err.message);
-    if (a->verdict == V_KEEP || a->verdict == V_BASELINE) {     /* a profile that fails costs nothing but itself */
-        attempt profiled;
-        attempt_init(&profiled);
-        if (judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) { a->profile = profiled.profile; profiled.profile = NULL; }
-        attempt_free(&profiled);
+    attempt_init(&profiled);
+    if ((a->verdict == V_KEEP || a->verdict == V_BASELINE) && judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) {
+        a->profile = profiled.profile;          /* a profile that fails costs nothing but itself */
+        profiled.profile = NULL;
     }
+    attempt_free(&profiled);
     return a->verdict == V_REFUSED ? a->code : 0;
 }
 
@@ -4820,11 +4794,10 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     const double start = aopt_seconds();
     double slowest = 0;
     text seals = text_none();
-    const char *const args[] = { "log", "--format=%(trailers:key=Autoopt-Seal,valueonly)", "--first-parent", r && r->log[0] ? r->log : "HEAD", NULL };
     int k, rc = 0, incumbent = 0, recorded = 0, done = 0;
     text_append(&seals, "", 0);
     if (measure) rc = lock_gpu(a);
-    if (r && !strict) git_run(r, NULL, &seals, NULL, args);
+    if (r && !strict) git_run(r, NULL, &seals, "log --format=%(trailers:key=Autoopt-Seal,valueonly) --first-parent %s", r->log[0] ? r->log : "HEAD");
     for (k = 0; k <= j->n && rc == 0; k++) {
         attempt_free(a);
         if ((rc = result_read(j, k, before, a)) > 0) break;
@@ -4859,11 +4832,24 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     return a->code;
 }
 
+/* Scope library: the kernels are the experiment.  Their first half, the judge's, is checked when they are built. */
+static void goals_scope(goals *g, int library)
+{
+    int i, n = 0;
+    for (i = 0; i < g->frozen_n; i++) {
+        if (library && strcmp(g->frozen[i], source_name[1]) == 0) continue;
+        if (n != i) memcpy(g->frozen[n], g->frozen[i], sizeof g->frozen[0]);
+        n++;
+    }
+    g->frozen_n = n;
+}
+
 /* goals.json, and that nothing frozen was touched: 40. */
-static int goals_open(goals *g, char harness_hash[65], attempt *a)
+static int goals_open(goals *g, int library, char harness_hash[65], attempt *a)
 {
     aopt_error err;
     if (goals_load("goals.json", g, &err) != AOPT_OK) return refuse(a, 40, "git checkout HEAD -- goals.json", "%s", err.message);
+    goals_scope(g, library);
     if (frozen_check(g, harness_hash, &err) != AOPT_OK) return refuse(a, 40, "restore it as said, or (people) commit it and ./build.sh", "%s", err.message);
     return 0;
 }
@@ -4894,7 +4880,7 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     }
     if (rc == 0) {
         j.approve = approve;
-        kv_get(j.lines.data, "candidate-1", candidate, sizeof candidate);
+        job_get(&j, 1, "", candidate, sizeof candidate);
         if (strcmp(candidate, j.incumbent) == 0) j.n = 0;       /* unchanged code: the baseline alone */
         rc = job_run(&j, &r, g, 1, 0, 1, &a);
     } else verdict_print(&a);
@@ -4902,6 +4888,14 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     job_free(&j);
     record_close(&r);
     return rc;
+}
+
+/* What pack and record start with. */
+static int record_begin(record *r, goals *g, int library, char harness_hash[65], attempt *a)
+{
+    int rc = record_open(r, 1, a);
+    if (rc == 0) rc = goals_open(g, library, harness_hash, a);
+    return rc == 0 ? results_complete(r, a) : rc;
 }
 
 static const task *choose_task(const goals *g, const char *name, aopt_error *err);
@@ -4945,9 +4939,7 @@ static int command_pack(int argc, char **argv)
     if (!dir || (strcmp(scope, "optimize") != 0 && strcmp(scope, "library") != 0)) return usage_error(usage);
     if (n == 0) { item[0].from = strcmp(scope, "library") == 0 ? "." : "optimize.c"; item[0].desc = desc ? desc : "optimize.c"; item[n++].attack = attack; }
     attempt_init(&a);
-    rc = record_open(&r, 1, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
-    if (rc == 0) rc = results_complete(&r, &a);
+    rc = record_begin(&r, &g, strcmp(scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && !(t = choose_task(&g, task_name, &err))) rc = refuse(&a, 2, "the tasks are in goals.json", "%s", err.message);
     if (rc == 0) rc = job_pack(&r, dir, t->name, scope, harness_hash, item, n, &a);
     if (rc == 0) printf("packed %d candidate%s for %s on %.12s: on the other machine  ./harness measure %s --budget SECONDS\n", n, n == 1 ? "" : "s", t->name, r.head, dir);
@@ -4976,7 +4968,7 @@ static int command_measure(int argc, char **argv)
     rc = job_load(&j, dir, &a);
     path_join(path, dir, "lock");
     if (rc == 0 && (lock = lock_take(path, "this JOB", &a)) < 0) rc = a.code;
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
+    if (rc == 0) rc = goals_open(&g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
     if (rc == 0) {
@@ -5007,13 +4999,13 @@ static int command_record(int argc, char **argv)
     if (argc != 2 || argv[1][0] == '-') return usage_error("record JOB");
     attempt_init(&a);
     memset(&j, 0, sizeof j);
-    rc = record_open(&r, 1, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
-    if (rc == 0) rc = results_complete(&r, &a);
-    if (rc == 0) rc = job_load(&j, argv[1], &a);
+    r.lock = -1;
+    r.results = text_none();
+    rc = job_load(&j, argv[1], &a);
+    if (rc == 0) rc = record_begin(&r, &g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
-    if (rc == 0 && git(&r, "merge-base", "--is-ancestor", j.parent, "HEAD", (const char *)NULL) != 0)
+    if (rc == 0 && !git_yes(&r, "merge-base --is-ancestor %s HEAD", j.parent))
         rc = refuse(&a, 42, "git checkout the branch it was packed on", "parent %.12s is not in the history of HEAD", j.parent);
     if (rc == 0) {
         head_blobs(&r, strcmp(j.scope, "library") == 0, head);
@@ -5052,7 +5044,7 @@ static void goal_of(const record *r, const goals *g, const table *t, const row *
     for (i = 0; i < t->n; i++) {
         const row *w = &t->rows[i];
         if (!row_group(w, like)) continue;
-        if (hours <= 0 && strtoll(w->field[C_N], NULL, 10) > r->adopted) {
+        if (hours <= 0 && row_n(w) > r->adopted) {
             memset(&tm, 0, sizeof tm);
             if (strptime(w->field[C_UTC], "%Y-%m-%dT%H:%M:%SZ", &tm)) hours = (double)(time(NULL) - timegm(&tm)) / 3600;
         }
@@ -5288,24 +5280,22 @@ static int command_show(int argc, char **argv)
     static view v;
     static const char *const part[] = { "attempt.tsv", "gate.txt", "profile.txt", "build.log", "stderr.tail" };
     char commit[65], spec[PATH_BYTES], field[2][140];
-    const char *args[8];
     text t = text_none();
     long long n, last;
     int i, rc;
     if (argc < 2 || argc > 3 || sscanf(argv[1], "%lld", &n) != 1) return usage_error("show N [FILE | --diff]");
     rc = view_open(&v);
     if (rc == 0) {
-        last = v.t.n ? strtoll(v.t.rows[v.t.n - 1].field[C_N], NULL, 10) : 0;
+        last = table_last(&v.t);
         snprintf(spec, sizeof spec, "%s~%lld", v.r.log, last - n);
-        if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse", "-q", "--verify", spec, (const char *)NULL)) {
+        if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse -q --verify %s", spec)) {
             fprintf(stderr, "harness: no row %lld in the log of this clone\n", n);
             rc = 2;
         } else if (argc == 3 && strcmp(argv[2], "--diff") == 0) {
-            for (i = 0; i < v.t.n && strtoll(v.t.rows[i].field[C_N], NULL, 10) != n; i++) { }
+            for (i = 0; i < v.t.n && row_n(&v.t.rows[i]) != n; i++) { }
             snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.rows[i].field[C_PARENT], "+"), v.t.rows[i].field[C_PARENT]);
             snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.rows[i].field[C_CANDIDATE], "+"), v.t.rows[i].field[C_CANDIDATE]);
-            args[0] = "diff"; args[1] = "--no-ext-diff"; args[2] = "--no-textconv"; args[3] = field[0]; args[4] = field[1]; args[5] = NULL;
-            rc = git_run(&v.r, NULL, &t, NULL, args) == 0 ? 0 : 2;
+            rc = git_run(&v.r, NULL, &t, "diff --no-ext-diff --no-textconv %s %s", field[0], field[1]) == 0 ? 0 : 2;
         } else if (argc == 3) {
             snprintf(spec, sizeof spec, "%s:%s", commit, argv[2]);
             rc = git_blob(&v.r, spec, &t) ? 0 : 2;
@@ -5365,7 +5355,7 @@ static int command_sync(int argc, char **argv)
         snprintf(p.root, sizeof p.root, "%s", r.root); snprintf(p.gitdir, sizeof p.gitdir, "%s", r.gitdir);
         snprintf(p.branch, sizeof p.branch, "%s", r.branch); snprintf(p.old_head, sizeof p.old_head, "%s", r.head);
         snprintf(p.old_log, sizeof p.old_log, "%s", r.log); snprintf(p.new_log, sizeof p.new_log, "%s", r.log);
-        if (!branch_commit(&r, name, data, n, git(&r, "merge-base", "--is-ancestor", r.log, "HEAD", (const char *)NULL) == 0 ? "" : r.log, utc, &message, p.new_head)
+        if (!branch_commit(&r, name, data, n, git_yes(&r, "merge-base --is-ancestor %s HEAD", r.log) ? "" : r.log, utc, &message, p.new_head)
             || pending_write(&r, &p, &err) != AOPT_OK) rc = refuse(&a, 42, "free some space", "git cannot store the commit; nothing was changed");
         RECORD_STEP();
         if (rc == 0) rc = pending_apply(&r, &p, &a);
@@ -5398,12 +5388,11 @@ static void audit_say(audit *u, int ok, const char *format, ...)
 /* The log, oldest first: each results.tsv is the one before and one row, and each row names the source beside it. */
 static void audit_log(const record *r, audit *u)
 {
-    const char *const list[] = { "rev-list", "--first-parent", "--reverse", r->log, NULL };
     char spec[PATH_BYTES], hex[65], mode[8], commit[65], blobs[2][65], candidate[140];
     text commits = text_none(), row_text = text_none(), all = text_none(), before = text_none();
     const char *p;
     int i;
-    git_run(r, NULL, &commits, NULL, list);
+    git_run(r, NULL, &commits, "rev-list --first-parent --reverse %s", r->log);
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         const char *f;
         long long n;
@@ -5434,7 +5423,6 @@ static void audit_log(const record *r, audit *u)
 /* The branch: HEAD's results.tsv against the log's, its views against what its rows give, and the source of every KEEP commit. */
 static void audit_branch(const record *r, const table *t, audit *u)
 {
-    const char *const list[] = { "log", "--first-parent", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)", "HEAD", NULL };
     char line[300], commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
     text head = text_none(), want = text_none(), have = text_none(), commits = text_none();
     attempt a;
@@ -5456,11 +5444,11 @@ static void audit_branch(const record *r, const table *t, audit *u)
         audit_say(u, git_blob(r, "HEAD:./progress.svg", &have) && have.n == want.n && memcmp(have.data, want.data, want.n) == 0, "progress.svg at HEAD is not what its rows give: ./harness sync");
         table_free(&at_head);
     }
-    git_run(r, NULL, &commits, NULL, list);
+    git_run(r, NULL, &commits, "log --first-parent %s HEAD", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)");
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         snprintf(line, sizeof line, "%.*s", (int)strcspn(p, "\n"), p);
         if (sscanf(line, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
-        for (i = 0; i < t->n && strtoll(t->rows[i].field[C_N], NULL, 10) != n; i++) { }
+        for (i = 0; i < t->n && row_n(&t->rows[i]) != n; i++) { }
         audit_say(u, i < t->n && row_is(&t->rows[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
         blob_split(candidate, blobs);
         for (k = 0; k < 2; k++)
@@ -5533,7 +5521,7 @@ static int audit_here(double tolerance_pct)
     memset(&u, 0, sizeof u);
     attempt_init(&a);
     rc = record_open(&r, 0, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
+    if (rc == 0) rc = goals_open(&g, 0, harness_hash, &a);
     if (rc == 0 && table_parse(r.results.data, r.results.n, &t, &err) != AOPT_OK) rc = refuse(&a, 44, "git log -p results.tsv", "%s", err.message);
     if (rc != 0) printf("AUDIT FAIL %s\nNEXT %s\n", a.why, a.next);
     else {
@@ -5590,13 +5578,13 @@ static int command_audit(int argc, char **argv)
     path_join(clone, work, "clone");
     snprintf(from, sizeof from, "%.*s", (int)(strlen(r.dir) - strlen("/autoopt")), r.dir);
     rc = 42;
-    if (git(&r, "clone", "-q", "--no-hardlinks", "--no-checkout", from, clone, (const char *)NULL) != 0) printf("AUDIT FAIL git clone %s\n", r.root);
+    if (!git_yes(&r, "clone -q --no-hardlinks --no-checkout %s %s", from, clone)) printf("AUDIT FAIL git clone %s\n", r.root);
     else {
         record c = r;
-        memset(&c.results, 0, sizeof c.results);
+        c.results = text_none();
         snprintf(c.root, sizeof c.root, "%s", clone);
-        if (git(&c, "checkout", "-q", "--detach", r.head, (const char *)NULL) != 0
-            || (r.log[0] && git(&c, "fetch", "-q", "origin", "+refs/autoopt/log:refs/autoopt/log", (const char *)NULL) != 0 && git(&c, "update-ref", "refs/autoopt/log", r.log, (const char *)NULL) != 0))
+        if (!git_yes(&c, "checkout -q --detach %s", r.head)
+            || (r.log[0] && !git_yes(&c, "fetch -q origin +refs/autoopt/log:refs/autoopt/log") && !git_yes(&c, "update-ref refs/autoopt/log %s", r.log)))
             printf("AUDIT FAIL git checkout %s in the clone\n", r.head);
         else {
             path_join(source, clone, r.prefix);
@@ -5754,6 +5742,7 @@ static int begin_command(int argc, char **argv, options *o, goals *g, const task
     aopt_error err;
     if (options_read(argc, argv, o)) return 2;
     if (goals_load("goals.json", g, &err)) return trouble(&err);
+    goals_scope(g, o->scope_library);
     attempt_init(&a);
     if (frozen_check(g, NULL, &err)) {
         refuse(&a, 40, "restore the file, or commit it and rebuild", "%s", err.message);
