@@ -1831,11 +1831,11 @@ static int probe_causal(judge *j, side *s)
     if ((rc = side_decode(j, s, j->fresh, judge_random(j), NULL)) != 0) return rc;
     k = judge_compare(j, j->first, side_output(s), from, m);
     v = metric_named(m, k, g->metric);
-    if (!gate_passes(g, v, g->limit))
-        return judge_fail(j, s, 20, "not causal: slices %lld and later of the %s change the %s that earlier slices determine: %s = %.4g, must be %s %.4g%s%s", (long long)from,
-                          target.input_name, target.output_name, g->metric, v ? v->value : NAN, g->sense > 0 ? ">=" : "<=", g->limit,
-                          v && v->where[0] ? ", worst at " : "", v ? v->where : "");
-    return 0;
+    if (gate_passes(g, v, g->limit)) return 0;
+    if ((rc = probe_fixed(j, s, 1)) != 0) return rc;        /* if even equal inputs differ, that is the fault to name */
+    return judge_fail(j, s, 20, "not causal: slices %lld and later of the %s change the %s that earlier slices determine: %s = %.4g, must be %s %.4g%s%s", (long long)from,
+                      target.input_name, target.output_name, g->metric, v ? v->value : NAN, g->sense > 0 ? ">=" : "<=", g->limit,
+                      v && v->where[0] ? ", worst at " : "", v ? v->where : "");
 }
 
 /* Against the truth as long as that costs little; guards, finite values and staleness are always checked. */
