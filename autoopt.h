@@ -803,15 +803,8 @@ static int aopt__mul(int64_t a, int64_t b, int64_t *out)
     return 1;
 }
 
-/* Private helpers that a build with fewer parts may leave unused. */
-#if defined(__GNUC__)
-#define AOPT__MAYBE_UNUSED __attribute__((unused))
-#else
-#define AOPT__MAYBE_UNUSED
-#endif
-
 /* n elements of `size` bytes, NULL if the product does not fit or memory is short.  n = 0 gives a valid pointer. */
-AOPT__MAYBE_UNUSED static void *aopt__alloc(int64_t n, int64_t size)
+static void *aopt__alloc(int64_t n, int64_t size)
 {
     int64_t bytes;
     if (!aopt__mul(n, size, &bytes) || (uint64_t)bytes > (uint64_t)SIZE_MAX / 2) return NULL;
