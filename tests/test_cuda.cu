@@ -565,6 +565,7 @@ static void test_refusals(void)
     o.progress = stop_after_two;
     o.progress_user = &calls;
     OK(aopt_cuda_vae_decoder_open(m.vae, h, w, &o, &d, &err));
+    if (!d) return;
     CHECK(aopt_cuda_vae_decode(d, latent.data(), T, video.data(), &err) == AOPT_E_CANCELLED && calls == 2, "%d calls", calls);
     d->options.progress = NULL;
     OK(aopt_cuda_vae_decode(d, latent.data(), T, video.data(), &err));        /* a cancelled clip leaves no trace in the next */
@@ -607,6 +608,7 @@ static void test_every_call_checked(void)
         failed += st != AOPT_OK;
         CHECK(st == AOPT_OK || st == AOPT_E_CUDA || st == AOPT_E_MEMORY, "call %d: status %d", n, (int)st);
         CHECK(st == AOPT_OK || strchr(err.message, ':'), "call %d: %s", n, err.message);
+        CHECK(st == AOPT_OK || cudaGetLastError() == cudaSuccess, "call %d: leaves an error behind for the next caller", n);
     }
     printf("    of about %d calls %d failed in turn\n", n, failed);
     CHECK(failed > 50, "only %d failed", failed);
