@@ -1,7 +1,8 @@
 /* test_cuda.cu - every kernel against its CPU mate at odd sizes; decode and encode against the outputs of the official code.
    On a GPU through nvcc; without one through tests/emulate (see tests/test_cuda_emulated.sh).  Run from the repository root.
-   `small` leaves out what is slow under compute-sanitizer:
-      for tool in memcheck racecheck initcheck; do compute-sanitizer --tool $tool --error-exitcode 9 build/cuda-test/test_cuda small; done */
+   `kernels` runs the kernels alone, `small` one fixture besides: for compute-sanitizer, under which the rest is slow.
+      for tool in memcheck initcheck; do compute-sanitizer --tool $tool --error-exitcode 9 build/cuda-test/test_cuda small; done
+      compute-sanitizer --tool racecheck --error-exitcode 9 build/cuda-test/test_cuda kernels */
 #define AUTOOPT_IMPLEMENTATION
 #define AOPT_NO_IMAGES
 #include "../autoopt.h"
@@ -617,7 +618,7 @@ static void test_every_call_checked(void)
 
 int main(int argc, char **argv)
 {
-    const int small = argc > 1 && strcmp(argv[1], "small") == 0;
+    const int kernels = argc > 1 && strcmp(argv[1], "kernels") == 0, small = argc > 1 && strcmp(argv[1], "small") == 0;
     int n = 0;
     if (cudaGetDeviceCount(&n) != cudaSuccess || n == 0) {
         printf("skip test_cuda: no GPU\n0 passed, 0 failed, 1 skipped\n");
@@ -638,6 +639,7 @@ int main(int argc, char **argv)
     RUN(test_conv_strided);
     RUN(test_attention);
     RUN(test_shapes_refused);
+    if (kernels) return check_report();
     RUN(test_fixture_nano);
     if (small) return check_report();
     RUN(test_fixture_odd);
