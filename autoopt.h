@@ -6,12 +6,21 @@
    gcc -O2 -fopenmp app.c -lm                                  CPU; -fopenmp and every other flag are optional
    nvcc -x cu -std=c++17 -DAUTOOPT_CUDA app.c -lcublas         the same file, on an NVIDIA GPU
 
-   DECODE A CLIP   (error handling shortened: every call returns 0 on success and fills err otherwise)
-      aopt_error err;  aopt_checkpoint *ck;  aopt_vae *vae;
-      aopt_checkpoint_open("Wan2.2_VAE.pth", NULL, &ck, &err);
-      aopt_vae_open(ck, NULL, &vae, &err);
-      aopt_vae_decode(vae, latent, T, h, w, NULL, video, &err);      f32 [48][T][h][w] -> f32 [3][4T-3][16h][16w]
-      aopt_vae_close(vae);  aopt_checkpoint_close(ck);
+   DECODE A CLIP   a whole program: every call that can fail returns 0 on success and fills err otherwise
+      #define AUTOOPT_IMPLEMENTATION
+      #include "autoopt.h"
+      enum { T = 5, h = 8, w = 8, F = 4 * T - 3 };          // latent frames, height, width; video frames
+      static float latent[48 * T * h * w];                  // f32 [48][T][h][w], as the diffusion model makes it
+      static float video[3 * F * 16 * h * 16 * w];          // f32 [3][F][16h][16w] in [-1, 1]
+      int main(void)
+      {
+          aopt_checkpoint *ck = NULL; aopt_vae *vae = NULL; aopt_error err;
+          const int failed = aopt_checkpoint_open("Wan2.2_VAE.pth", NULL, &ck, &err) || aopt_vae_open(ck, &vae, &err)
+                          || aopt_vae_decode(vae, latent, T, h, w, NULL, video, &err);
+          if (failed) fprintf(stderr, "%s\n", err.message);
+          aopt_vae_close(vae); aopt_checkpoint_close(ck);
+          return failed;
+      }
 
    DOES NOT   train, sample, run other VAEs (the z = 16 one of Wan 2.1 is refused by name), decompress, or execute
       anything found in a file: a pickle is read as data, and what is not tensor data is refused.
@@ -131,8 +140,8 @@ AOPT_API aopt_status aopt_fail(aopt_error *err, aopt_status status, const char *
 #define AOPT__X(id, text, bytes) id,
 typedef enum aopt_dtype { AOPT_DTYPE_LIST(AOPT__X) AOPT_DTYPE_COUNT } aopt_dtype;
 #undef AOPT__X
-AOPT_API const char *aopt_dtype_name(int dtype);
-AOPT_API int aopt_dtype_bytes(int dtype);
+AOPT_API const char *aopt_dtype_name(int dtype);                    /* "?" if it is none of them */
+AOPT_API int aopt_dtype_bytes(int dtype);                           /* 0 if it is none of them */
 
 enum { AOPT_MAX_DIMS = 8, AOPT_HOST = -1 };
 
@@ -151,9 +160,10 @@ typedef struct aopt_tensor {
 AOPT_API aopt_tensor aopt_tensor_make(const char *name, aopt_dtype dtype, int ndim, const int64_t *shape, void *data, int device);
 AOPT_API int64_t aopt_tensor_numel(const aopt_tensor *t);       /* product of shape; -1 if it does not fit int64 */
 AOPT_API int aopt_tensor_contiguous(const aopt_tensor *t);      /* 1 if strides are those of aopt_tensor_make */
-/* "f32 [48][5][8][12]" into out (always terminated); returns out. */
+/* "F32 [48][5][8][12]" into out (always terminated); returns out. */
 AOPT_API char *aopt_tensor_describe(const aopt_tensor *t, char *out, size_t out_bytes);
-/* Any dtype and stride -> contiguous f32 host memory out[n]; n must equal numel.  Integers convert by value. */
+/* Any dtype and stride -> contiguous f32 host memory out[n]; n must equal numel.  Integers convert by value, bools to 0 and 1.
+   AOPT_E_ARG (NULL, device memory), AOPT_E_SHAPE (another n) */
 AOPT_API aopt_status aopt_tensor_to_f32(const aopt_tensor *t, float *out, int64_t n, aopt_error *err);
 
 /* Called now and then during long work, from the calling thread.  done runs from 0 to total.  Nonzero return = stop:
@@ -177,9 +187,11 @@ typedef struct aopt_checkpoint_options {    /* NULL or all zero = defaults */
    The file is memory-mapped and must not change while open.  Nothing is copied, nothing is executed.  Data is read-only and
    need not be aligned to its dtype: read it with aopt_tensor_to_f32 or memcpy.
    out   owned by the caller: aopt_checkpoint_close.  NULL after an error.
-   AOPT_E_IO           cannot open, read or map
+   AOPT_E_ARG          path or out is NULL
+   AOPT_E_IO           cannot open or map, or not a regular file
    AOPT_E_FORMAT       damaged or hostile (the message says what was found where)
    AOPT_E_UNSUPPORTED  TorchScript, tar, the pre-1.6 layout, compressed or encrypted entries, unknown pickle globals, opcodes or dtypes
+   AOPT_E_CANCELLED    progress said so
    AOPT_E_MEMORY */
 AOPT_API aopt_status aopt_checkpoint_open(const char *path, const aopt_checkpoint_options *options, aopt_checkpoint **out, aopt_error *err);
 /* The same over bytes[n], which are borrowed until close.  label stands for the path in messages. */
@@ -192,7 +204,9 @@ AOPT_API const aopt_tensor *aopt_checkpoint_at(const aopt_checkpoint *ck, int64_
 AOPT_API const aopt_tensor *aopt_checkpoint_find(const aopt_checkpoint *ck, const char *name); /* NULL if absent */
 
 /* Write tensors (contiguous host memory, unique names) as .safetensors: a temporary file in the same folder, fsync, rename.
-   meta: 2*meta_n strings, key then value, for __metadata__; may be NULL.  After an error path is as it was before. */
+   meta: 2*meta_n strings, key then value, for __metadata__; may be NULL.  After an error path is as it was before.
+   AOPT_E_ARG (a tensor that is none of that, a name twice), AOPT_E_IO (also: path is a folder, device or pipe), AOPT_E_MEMORY,
+   AOPT_E_UNSUPPORTED (AOPT_NO_STDIO) */
 AOPT_API aopt_status aopt_safetensors_write(const char *path, const aopt_tensor *tensors, int64_t n,
                                             const char *const *meta, int meta_n, aopt_error *err);
 
@@ -241,14 +255,16 @@ typedef struct aopt_vae_options {               /* NULL or all zero = defaults *
     struct aopt_profile *profile;               /* [A7], or NULL */
 } aopt_vae_options;
 
-/* Bind and check every tensor.  A checkpoint with only a decoder (or only an encoder) is fine: the other half is `present` = 0.
+/* Bind and check every tensor.  out: owned by the caller (aopt_vae_close); ck is borrowed until then.  A checkpoint with only a decoder (or only an encoder) is fine: the other half is `present` = 0.
    AOPT_E_MISSING  a tensor is absent (named)          AOPT_E_SHAPE  a shape does not fit (name, expected, found), or the z = 16 VAE
-   AOPT_E_VALUE    a tensor that belongs to no layer (named), or NaN/Inf among the weights (checked when they are packed for use) */
+   AOPT_E_VALUE    a tensor that belongs to no layer (named)        AOPT_E_UNSUPPORTED  a dtype other than F32 F16 BF16 F64
+   AOPT_E_ARG, AOPT_E_MEMORY.   NaN and infinity among the weights are found when a decoder or encoder is opened. */
 AOPT_API aopt_status aopt_vae_open(const aopt_checkpoint *ck, aopt_vae **out, aopt_error *err);
-AOPT_API void aopt_vae_close(aopt_vae *vae);
+AOPT_API void aopt_vae_close(aopt_vae *vae);                        /* NULL is fine */
 
-AOPT_API int64_t aopt_vae_frames(int64_t T);                        /* video frames of T latent frames: 1 + 4*(T-1) */
+AOPT_API int64_t aopt_vae_frames(int64_t T);                        /* video frames of T latent frames: 1 + 4*(T-1); -1 if T < 1 */
 AOPT_API int64_t aopt_vae_latent_frames(int64_t F);                 /* latent frames of F video frames; -1 unless F = 1 + 4n */
+/* FLOPs are 0, bytes -1, where the checkpoint lacks that half or a size is out of range (h, w: 1 to 1048576). */
 AOPT_API double aopt_vae_decode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w);   /* 2 per multiply-add */
 AOPT_API double aopt_vae_encode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w);
 AOPT_API int64_t aopt_vae_decode_peak_bytes(const aopt_vae *vae, int64_t h, int64_t w);        /* packed weights, caches and work of one chunk */
@@ -257,14 +273,17 @@ AOPT_API int64_t aopt_vae_encode_peak_bytes(const aopt_vae *vae, int64_t h, int6
 /* Whole clip, fp32 reference on the CPU.
    latent  in   f32 [48][T][h][w], contiguous host memory, in the diffusion model's scale (options->raw_latent: not normalised)
    video   out  f32 [3][F][16h][16w], clamped to [-1, 1]; must not overlap latent; unspecified after an error
-   AOPT_E_ARG, AOPT_E_SHAPE (a size < 1 or too large), AOPT_E_MEMORY, AOPT_E_CANCELLED, AOPT_E_VALUE */
+   AOPT_E_SHAPE    a size < 1 or too large       AOPT_E_MISSING  no decoder in the checkpoint     AOPT_E_VALUE  NaN or infinity among the
+   weights (tensor named)     AOPT_E_MEMORY (predicted and available bytes named), AOPT_E_ARG, AOPT_E_CANCELLED */
 AOPT_API aopt_status aopt_vae_decode(const aopt_vae *vae, const float *latent, int64_t T, int64_t h, int64_t w,
                                      const aopt_vae_options *options, float *video, aopt_error *err);
-/* video f32 [3][F][16h][16w] in [-1, 1] -> latent f32 [48][T][h][w]: the mean of the posterior, no sampling. */
+/* video f32 [3][F][H][W] in [-1, 1] -> latent f32 [48][T][H/16][W/16]: the mean of the posterior, no sampling.  F = 1 + 4n, H and W
+   multiples of 16, else AOPT_E_SHAPE; the other errors are those of decode. */
 AOPT_API aopt_status aopt_vae_encode(const aopt_vae *vae, const float *video, int64_t F, int64_t H, int64_t W,
                                      const aopt_vae_options *options, float *latent, aopt_error *err);
 
-/* Chunk by chunk, in the memory of one chunk, bit-equal to the whole clip.  One thread at a time per decoder. */
+/* Chunk by chunk, in the memory of one chunk, bit-equal to the whole clip.  One thread at a time per decoder.  open: *out is the
+   caller's (close; NULL is fine), vae and its checkpoint are borrowed until then; the errors are those of aopt_vae_decode. */
 typedef struct aopt_vae_decoder aopt_vae_decoder;
 /* frame: f32 [3][16h][16w], valid during the call.  Nonzero return = stop (AOPT_E_CANCELLED). */
 typedef int (*aopt_frame_fn)(void *user, const float *frame, int64_t index, int64_t H, int64_t W);
@@ -284,7 +303,7 @@ typedef int (*aopt_latent_fn)(void *user, const float *latent, int64_t index, in
 AOPT_API aopt_status aopt_vae_encoder_open(const aopt_vae *vae, int64_t H, int64_t W, const aopt_vae_options *options,
                                            aopt_vae_encoder **out, aopt_error *err);
 /* The next n video frames, f32 [3][n][H][W] with `channel_stride` elements from one channel to the next; any n >= 1.  Calls latent()
-   when a latent frame is complete: after video frame 0, 4, 8, ...  Allocates nothing. */
+   when a latent frame is complete: after video frame 0, 4, 8, ...  Allocates nothing.  After any error as after reset. */
 AOPT_API aopt_status aopt_vae_encoder_step(aopt_vae_encoder *e, const float *video, int64_t n, int64_t channel_stride,
                                            aopt_latent_fn latent, void *user, aopt_error *err);
 AOPT_API void aopt_vae_encoder_reset(aopt_vae_encoder *e);
@@ -333,7 +352,8 @@ AOPT_API aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uin
 enum { AOPT_PROFILE_MAX = 256 };
 typedef struct aopt_profile_item { char name[64]; int64_t calls; double seconds, flops, bytes; } aopt_profile_item;
 typedef struct aopt_profile { aopt_profile_item item[AOPT_PROFILE_MAX]; int n; } aopt_profile;    /* start from memset 0 */
-/* Add one call of `name`: seconds of wall time, FLOPs done, least bytes moved.  Not thread-safe.  p NULL: nothing. */
+/* Add one call of `name`: seconds of wall time, FLOPs done, least bytes moved.  63 bytes of a name count; new names beyond
+   AOPT_PROFILE_MAX are dropped.  Not thread-safe.  p NULL: nothing. */
 AOPT_API void aopt_profile_add(aopt_profile *p, const char *name, double seconds, double flops, double bytes);
 AOPT_API double aopt_seconds(void);                                /* monotonic clock */
 
@@ -654,11 +674,16 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #include <string.h>
 #include <time.h>
 #ifndef AOPT_NO_STDIO
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#endif
+#if !defined(CLOCK_MONOTONIC) || (!defined(AOPT_NO_STDIO) && !defined(O_CLOEXEC))
+#error "autoopt.h: a system header came first and -std=c11 hid POSIX from it: include autoopt.h before it, or compile with -D_GNU_SOURCE or -std=gnu11"
 #endif
 #ifdef _OPENMP
 #include <omp.h>
@@ -676,13 +701,6 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #define AOPT_FREE(p) free(p)
 #else
 #error "autoopt.h: define all of AOPT_MALLOC, AOPT_REALLOC, AOPT_FREE, or none"
-#endif
-#ifndef AOPT_NO_STDIO
-#include <dirent.h>
-#include <errno.h>
-#include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #endif
 /* stb, [A9]: private copies of stb_image and stb_image_write.  A file that needs its own includes them first. */
 #if !defined(AOPT_NO_IMAGES) && defined(__has_include)
@@ -725,6 +743,12 @@ extern "C" {
 #define AOPT__DEF static
 #else
 #define AOPT__DEF
+#endif
+
+#ifdef __CUDACC__
+#define AOPT__BOTH __host__ __device__          /* one text for a kernel and its CPU mate */
+#else
+#define AOPT__BOTH
 #endif
 
 AOPT__DEF double aopt_seconds(void)
@@ -794,6 +818,18 @@ AOPT__MAYBE_UNUSED static void *aopt__alloc(int64_t n, int64_t size)
     return AOPT_MALLOC((size_t)(bytes > 0 ? bytes : 1));
 }
 
+/* Index of the first NaN or infinity in x[n], n if there is none.  By its bits: -ffast-math may take isfinite for true. */
+static int64_t aopt__first_nonfinite(const float *x, int64_t n)
+{
+    uint32_t bits;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        if ((bits & 0x7F800000u) == 0x7F800000u) break;
+    }
+    return i;
+}
+
 AOPT__DEF aopt_tensor aopt_tensor_make(const char *name, aopt_dtype dtype, int ndim, const int64_t *shape, void *data, int device)
 {
     aopt_tensor t;
@@ -808,7 +844,7 @@ AOPT__DEF aopt_tensor aopt_tensor_make(const char *name, aopt_dtype dtype, int n
     for (i = ndim - 1; i >= 0; i--) {
         t.shape[i] = shape[i];
         t.stride[i] = step;
-        step *= shape[i] > 0 ? shape[i] : 1;
+        if (!aopt__mul(step, shape[i] > 0 ? shape[i] : 1, &step)) step = INT64_MAX;     /* numel is -1 then, and no such tensor exists */
     }
     return t;
 }
@@ -828,7 +864,7 @@ AOPT__DEF int aopt_tensor_contiguous(const aopt_tensor *t)
     int i;
     for (i = t->ndim - 1; i >= 0; i--) {
         if (t->shape[i] > 1 && t->stride[i] != step) return 0;
-        step *= t->shape[i];
+        if (!aopt__mul(step, t->shape[i], &step)) return 0;
     }
     return 1;
 }
@@ -2035,7 +2071,7 @@ static aopt_status aopt__safetensors_entry(aopt_checkpoint *ck, const aopt_json_
         !offsets || offsets->type != AOPT_JSON_ARRAY || offsets->child_n != 2 || !offsets->child->is_integer || !offsets->child->next->is_integer)
         return aopt_fail(err, AOPT_E_FORMAT, "%s: tensor '%s' is not {dtype, shape, data_offsets: [begin, end]}", ck->label, name);
     for (type = 0; type < (int)AOPT_DTYPE_COUNT && strcmp(dtype->string, aopt_dtype_name(type)) != 0; type++) { }
-    if (type == (int)AOPT_DTYPE_COUNT)
+    if (type == (int)AOPT_DTYPE_COUNT || strlen(dtype->string) != dtype->string_bytes)
         return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: tensor '%s' has dtype '%s', which is not supported", ck->label, name,
                          aopt__quote(dtype->string, dtype->string_bytes, text));
     if (shape->child_n > AOPT_MAX_DIMS)
@@ -2143,8 +2179,8 @@ AOPT__DEF aopt_status aopt_checkpoint_open_memory(const void *bytes, size_t n, c
     aopt_checkpoint_options defaults;
     aopt_checkpoint *ck;
     aopt_status st;
+    if (out) *out = NULL;
     if (!out || (n > 0 && !bytes)) return aopt_fail(err, AOPT_E_ARG, "aopt_checkpoint_open: NULL argument");
-    *out = NULL;
     memset(&defaults, 0, sizeof defaults);
     if (!label) label = "(memory)";
     ck = (aopt_checkpoint *)aopt__alloc(1, (int64_t)sizeof *ck);
@@ -2182,6 +2218,10 @@ static aopt_status aopt__map(const char *path, void **bytes, size_t *n, aopt_err
         return aopt_fail(err, AOPT_E_IO, "%s: not a regular file", path);
     }
     *n = (size_t)s.st_size;
+    if ((uint64_t)s.st_size > SIZE_MAX / 2) {
+        close(fd);
+        return aopt_fail(err, AOPT_E_IO, "%s: %lld bytes are too many to map", path, (long long)s.st_size);
+    }
     if (*n > 0) *bytes = mmap(NULL, *n, PROT_READ, MAP_PRIVATE, fd, 0);
     failed = *bytes == MAP_FAILED;
     if (failed) aopt_fail(err, AOPT_E_IO, "%s: cannot map %llu bytes: %s", path, (unsigned long long)*n, strerror(errno));
@@ -2194,8 +2234,8 @@ AOPT__DEF aopt_status aopt_checkpoint_open(const char *path, const aopt_checkpoi
     void *bytes;
     size_t n;
     aopt_status st;
+    if (out) *out = NULL;
     if (!out || !path) return aopt_fail(err, AOPT_E_ARG, "aopt_checkpoint_open: NULL argument");
-    *out = NULL;
     if ((st = aopt__map(path, &bytes, &n, err)) != AOPT_OK) return st;
     st = aopt_checkpoint_open_memory(bytes, n, path, options, out, err);
     if (st == AOPT_OK) (*out)->mapped = 1;
@@ -2344,9 +2384,12 @@ static int aopt__write_all(int fd, const void *bytes, int64_t n)
 static aopt_status aopt__safetensors_save(const char *path, const aopt__text *h, const aopt_tensor *const *order, int64_t n, aopt_error *err)
 {
     const size_t room = strlen(path) + 64;
-    char *temporary = (char *)aopt__alloc((int64_t)room, 1);
+    char *temporary;
+    struct stat there;
     int fd = -1, k, failed = 0;
     int64_t i;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) return aopt_fail(err, AOPT_E_IO, "%s: not a regular file, so it is not replaced", path);
+    temporary = (char *)aopt__alloc((int64_t)room, 1);
     if (!temporary) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
     for (k = 0; k < 100 && fd < 0; k++) {
         snprintf(temporary, room, "%s.%ld-%d.autoopt-tmp", path, (long)getpid(), k);
@@ -2961,23 +3004,25 @@ static void aopt__attention_run(const aopt__attention *a, const float *qkv, floa
 /* A public convolution: output channels co_first to co_first + co packed, and a ring for its input.  Freed with aopt__op_free. */
 typedef struct aopt__op { aopt__conv conv; aopt__ring ring; float *memory; } aopt__op;
 
-static aopt_status aopt__op_open(aopt__op *op, const aopt_ref_conv *conv, int64_t co_first, int64_t co, int stride, int64_t H, int64_t W,
+static aopt_status aopt__op_open(aopt__op *op, const aopt_ref_conv *conv, int64_t co_first, int64_t co, int stride, int64_t T, int64_t H, int64_t W,
                                  aopt_error *err)
 {
     const int64_t taps = (int64_t)conv->kt * conv->kh * conv->kw;
-    int64_t ring_floats, weight_floats, i;
+    int64_t ring_floats, positions, weight_floats, i;
     memset(op, 0, sizeof *op);
     if ((conv->kt != 1 && conv->kt != 3) || (conv->kh != 1 && conv->kh != 3) || conv->kw != conv->kh)
         return aopt_fail(err, AOPT_E_ARG, "convolution: kernel %dx%dx%d is not 1 or 3 in time and 1x1 or 3x3 in space", conv->kt, conv->kh, conv->kw);
-    if (conv->ci < 1 || co < 1 || H < 1 || W < 1 || H % stride || W % stride)
-        return aopt_fail(err, AOPT_E_ARG, "convolution: bad size, %lld -> %lld channels, %lldx%lld, stride %d",
-                         (long long)conv->ci, (long long)co, (long long)H, (long long)W, stride);
+    if (conv->ci < 1 || co < 1 || T < 1 || H < 1 || W < 1 || H % stride || W % stride)
+        return aopt_fail(err, AOPT_E_ARG, "convolution: bad size, %lld -> %lld channels, %lld frames of %lldx%lld, stride %d",
+                         (long long)conv->ci, (long long)co, (long long)T, (long long)H, (long long)W, stride);
     op->conv.ci = conv->ci; op->conv.co = co;
     op->conv.kt = conv->kt; op->conv.k = conv->kh; op->conv.stride = stride;
     op->ring.H = H; op->ring.W = W; op->ring.C = conv->ci;
     op->ring.border = conv->kh / 2; op->ring.slots = conv->kt;
-    if (!aopt__mul(H + 2, W + 2, &ring_floats) || !aopt__mul(ring_floats, 3 * conv->ci, &ring_floats) || ring_floats > INT64_MAX / 16)
-        return aopt_fail(err, AOPT_E_ARG, "convolution: a frame of %lldx%lldx%lld is too large", (long long)H, (long long)W, (long long)conv->ci);
+    if (H > INT64_MAX - 2 || W > INT64_MAX - 2 || !aopt__mul(H + 2, W + 2, &positions) || !aopt__mul(positions, conv->ci, &ring_floats) ||
+        ring_floats > INT64_MAX / 64 || !aopt__mul(co, conv->ci, &weight_floats) || weight_floats > INT64_MAX / 4096)
+        return aopt_fail(err, AOPT_E_ARG, "convolution: a frame of %lldx%lldx%lld to %lld channels is too large", (long long)H, (long long)W,
+                         (long long)conv->ci, (long long)co);
     ring_floats = op->ring.slots * aopt__ring_frame(&op->ring);
     weight_floats = aopt__conv_floats(&op->conv);
     op->memory = (float *)aopt__alloc(ring_floats + weight_floats + aopt__blocks(co) * AOPT__TILE_C, sizeof(float));
@@ -3016,7 +3061,7 @@ AOPT__DEF aopt_status aopt_ref_conv3d(const aopt_ref_conv *conv, const float *x,
 {
     aopt__op op;
     int64_t t;
-    const aopt_status st = aopt__op_open(&op, conv, 0, conv->co, 1, H, W, err);
+    const aopt_status st = aopt__op_open(&op, conv, 0, conv->co, 1, T, H, W, err);
     if (st != AOPT_OK) return st;
     threads = aopt__threads(threads);
     aopt__op_history(&op, history, threads);
@@ -3036,7 +3081,7 @@ AOPT__DEF aopt_status aopt_ref_conv2d_down(const aopt_ref_conv *conv, const floa
     int64_t t;
     aopt_status st;
     if (conv->kt != 1 || conv->kh != 3) return aopt_fail(err, AOPT_E_ARG, "conv2d_down: kernel %dx%dx%d is not 1x3x3", conv->kt, conv->kh, conv->kw);
-    st = aopt__op_open(&op, conv, 0, conv->co, 2, H, W, err);
+    st = aopt__op_open(&op, conv, 0, conv->co, 2, T, H, W, err);
     if (st != AOPT_OK) return st;
     threads = aopt__threads(threads);
     for (t = 0; t < T; t++) {
@@ -3059,7 +3104,7 @@ AOPT__DEF aopt_status aopt_ref_time_conv_up(const aopt_ref_conv *conv, const flo
                          conv->kt, conv->kh, conv->kw, (long long)conv->ci, (long long)conv->co);
     threads = aopt__threads(threads);
     for (half = 0; half < 2; half++) {
-        const aopt_status st = aopt__op_open(&op, conv, half * conv->ci, conv->ci, 1, H, W, err);
+        const aopt_status st = aopt__op_open(&op, conv, half * conv->ci, conv->ci, 1, T, H, W, err);
         if (st != AOPT_OK) return st;
         aopt__op_history(&op, history, threads);
         for (t = 0; t < T; t++) {
@@ -3082,7 +3127,7 @@ AOPT__DEF aopt_status aopt_ref_time_conv_down(const aopt_ref_conv *conv, const f
     if (conv->kt != 3 || conv->kh != 1 || T % 2)
         return aopt_fail(err, AOPT_E_ARG, "time_conv_down: kernel %dx%dx%d is not 3x1x1, or %lld frames are not even",
                          conv->kt, conv->kh, conv->kw, (long long)T);
-    st = aopt__op_open(&op, conv, 0, conv->co, 1, H, W, err);
+    st = aopt__op_open(&op, conv, 0, conv->co, 1, T, H, W, err);
     if (st != AOPT_OK) return st;
     threads = aopt__threads(threads);
     aopt__frame_copy(last, &op.ring, threads);
@@ -3202,13 +3247,6 @@ typedef struct aopt__binder {
     aopt_error *err;
 } aopt__binder;
 
-static int64_t aopt__bind_index(const aopt_checkpoint *ck, const aopt_tensor *t)
-{
-    int64_t i;
-    for (i = 0; i < aopt_checkpoint_count(ck); i++) if (aopt_checkpoint_at(ck, i) == t) return i;
-    return -1;
-}
-
 /* The tensor called prefix + module + part + leaf. */
 static const aopt_tensor *aopt__bind(aopt__binder *b, const char *module, const char *part, const char *leaf, int ndim, const int64_t *shape)
 {
@@ -3231,7 +3269,7 @@ static const aopt_tensor *aopt__bind(aopt__binder *b, const char *module, const 
         b->status = aopt_fail(b->err, AOPT_E_SHAPE, "%s: tensor %s: expected%s, found %s", aopt_checkpoint_path(b->ck), full, strchr(want, ' '), found);
     else if (t->dtype != AOPT_F32 && t->dtype != AOPT_F16 && t->dtype != AOPT_BF16 && t->dtype != AOPT_F64)
         b->status = aopt_fail(b->err, AOPT_E_UNSUPPORTED, "%s: tensor %s: expected a floating-point type, found %s", aopt_checkpoint_path(b->ck), full, found);
-    else b->used[aopt__bind_index(b->ck, t)] = 1;
+    else b->used[t - b->ck->tensor] = 1;
     return b->status == AOPT_OK ? t : NULL;
 }
 
@@ -3605,6 +3643,8 @@ static void aopt__plan(aopt__net *n, char *memory)
     n->out = aopt__take(n, n->decoder ? aopt__floats(n, 3, 16 * n->h, 16 * n->w) : aopt__floats(n, AOPT_VAE_Z, P, 1));
 }
 
+static int aopt__latent_size_ok(int64_t h, int64_t w) { return h >= 1 && w >= 1 && h <= AOPT__MAX_WIDTH && w <= AOPT__MAX_WIDTH; }
+
 /* Everything an open network allocates; -1 if it does not fit in 63 bits. */
 static int64_t aopt__net_bytes(const aopt__net *n)
 {
@@ -3644,14 +3684,6 @@ static int64_t aopt__memory_free(void)
 
 /* ---- weights into tile order ---- */
 
-/* NaN and infinities alike: x - x is 0 for everything else. */
-static int aopt__finite(const float *x, int64_t n)
-{
-    int64_t i;
-    for (i = 0; i < n; i++) if (!(x[i] - x[i] == 0.0f)) return 0;
-    return 1;
-}
-
 /* Slice i of the first dimension, converted to f32 and checked. */
 static void aopt__pack_slice(aopt__net *n, const aopt_tensor *t, int64_t i, float *out, int64_t count)
 {
@@ -3660,7 +3692,7 @@ static void aopt__pack_slice(aopt__net *n, const aopt_tensor *t, int64_t i, floa
     slice.data = (char *)t->data + i * t->stride[0] * aopt_dtype_bytes((int)t->dtype);
     slice.shape[0] = 1;
     n->status = aopt_tensor_to_f32(&slice, out, count, n->err);
-    if (n->status == AOPT_OK && !aopt__finite(out, count))
+    if (n->status == AOPT_OK && aopt__first_nonfinite(out, count) < count)
         n->status = aopt_fail(n->err, AOPT_E_VALUE, "%s: tensor %s holds NaN or infinity, expected finite weights", aopt_checkpoint_path(n->vae->checkpoint), t->name);
 }
 
@@ -3685,9 +3717,9 @@ static void aopt__pack(aopt__net *n)
     for (i = 0; i < n->norm_n; i++)
         for (c = 0; c < n->norm[i]->from->c; c++) aopt__pack_slice(n, n->norm[i]->from->gamma, c, n->norm[i]->gamma + c, 1);
     for (i = 0; i < n->layer_n && n->status == AOPT_OK; i++) {
-        if (n->options.progress && n->options.progress(n->options.progress_user, "weights", i, n->layer_n))
-            n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled");
         aopt__pack_layer(n, n->layer[i]);
+        if (n->status == AOPT_OK && n->options.progress && n->options.progress(n->options.progress_user, "weights", i + 1, n->layer_n))
+            n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled");
     }
 }
 
@@ -3731,7 +3763,7 @@ static aopt_status aopt__net_open(const aopt_vae *vae, int decoder, int64_t h, i
     aopt_status st;
     *out = NULL;
     if (!vae) return aopt_fail(err, AOPT_E_ARG, "%s: the VAE is NULL", what);
-    if (h < 1 || w < 1 || h > AOPT__MAX_WIDTH || w > AOPT__MAX_WIDTH)
+    if (!aopt__latent_size_ok(h, w))
         return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld, expected 1 to %d each way", what, (long long)h, (long long)w, (int)AOPT__MAX_WIDTH);
     if (decoder ? !vae->decoder.present : !vae->encoder.present)
         return aopt_fail(err, AOPT_E_MISSING, "%s: the checkpoint has no %s", aopt_checkpoint_path(vae->checkpoint), what);
@@ -3776,7 +3808,7 @@ static void aopt__net_done(aopt__net *n, double start, double flops, double byte
         va_end(args);
         aopt_profile_add(n->options.profile, name, aopt_seconds() - start, flops, bytes);
     }
-    n->flops_done += flops;
+    n->flops_done = n->flops_done + flops < n->flops_total ? n->flops_done + flops : n->flops_total;    /* an encoder's total is of whole chunks */
     if (n->options.progress && flops > 0 &&
         n->options.progress(n->options.progress_user, n->decoder ? "decode" : "encode", (int64_t)(n->flops_done * 1e-6), (int64_t)(n->flops_total * 1e-6)))
         n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled");
@@ -3920,20 +3952,20 @@ static double aopt__chunk_flops(const aopt_vae *vae, int decoder, int first, dou
 
 AOPT__DEF double aopt_vae_decode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w)
 {
-    if (!vae->decoder.present || T < 1) return 0;
+    if (!vae->decoder.present || T < 1 || !aopt__latent_size_ok(h, w)) return 0;
     return aopt__chunk_flops(vae, 1, 1, (double)h, (double)w) + (double)(T - 1) * aopt__chunk_flops(vae, 1, 0, (double)h, (double)w);
 }
 
 AOPT__DEF double aopt_vae_encode_flops(const aopt_vae *vae, int64_t T, int64_t h, int64_t w)
 {
-    if (!vae->encoder.present || T < 1) return 0;
+    if (!vae->encoder.present || T < 1 || !aopt__latent_size_ok(h, w)) return 0;
     return aopt__chunk_flops(vae, 0, 1, (double)h, (double)w) + (double)(T - 1) * aopt__chunk_flops(vae, 0, 0, (double)h, (double)w);
 }
 
 static int64_t aopt__peak_bytes(const aopt_vae *vae, int decoder, int64_t h, int64_t w)
 {
     aopt__net n;
-    if ((decoder ? !vae->decoder.present : !vae->encoder.present) || h < 1 || w < 1 || h > AOPT__MAX_WIDTH || w > AOPT__MAX_WIDTH) return -1;
+    if ((decoder ? !vae->decoder.present : !vae->encoder.present) || !aopt__latent_size_ok(h, w)) return -1;
     aopt__net_init(&n, vae, decoder, h, w, NULL);
     return aopt__net_bytes(&n);
 }
@@ -4265,8 +4297,8 @@ static int64_t aopt__count_nonfinite(const float *x, int64_t F, int64_t H, int64
 {
     const int64_t n = 3 * F * H * W;
     int64_t i, count = 0;
-    for (i = 0; i < n; i++)
-        if (!isfinite(x[i]) && count++ == 0) {
+    for (i = aopt__first_nonfinite(x, n); i < n; i += 1 + aopt__first_nonfinite(x + i + 1, n - i - 1))
+        if (count++ == 0) {
             at[0] = i / (F * H * W);
             at[1] = i / (H * W) % F;
             at[2] = i / W % H;
@@ -4425,12 +4457,13 @@ AOPT__DEF double aopt_mad(const double *v, int64_t n)
 
 AOPT__DEF int aopt_ci_rank(int n, double alpha)
 {
-    double choose = 1, p = 0;
-    int k;
+    double choose = 1, p = 0;               /* n over k is choose * 2^exponent */
+    int k, exponent = 0, e;
     for (k = 0; k < n / 2; k++) {
-        p += ldexp(choose, -n);
+        p += ldexp(choose, exponent - n);
         if (p > alpha / 2) break;
-        choose = choose * (n - k) / (k + 1);
+        choose = frexp(choose * (n - k) / (k + 1), &e);
+        exponent += e;
     }
     return k;
 }
@@ -4466,36 +4499,38 @@ static double aopt__lag1(const aopt_tensor *t, const float *x, int axis)
 
 AOPT__DEF aopt_status aopt_random_like(const aopt_tensor *fixed, int channel, uint64_t seed, float *out, aopt_error *err)
 {
-    const int64_t n = aopt_tensor_numel(fixed), c_n = channel < 0 ? 1 : fixed->shape[channel];
-    const int64_t c_step = channel < 0 ? n : fixed->stride[channel], per = c_n > 0 ? n / c_n : 0;
-    const float *x = (const float *)fixed->data;
-    double *mean, *dev;
-    int64_t i;
+    double rho[AOPT_MAX_DIMS], keep, *mean, *dev;
+    int64_t n, c_n, c_step, i;
+    const float *x;
+    aopt_tensor t;
     int axis;
-    if (fixed->dtype != AOPT_F32 || !aopt_tensor_contiguous(fixed) || n < 1 || channel >= fixed->ndim)
-        return aopt_fail(err, AOPT_E_ARG, "random_like: needs a contiguous f32 tensor");
+    if (!fixed || !fixed->data || !out || fixed->device != AOPT_HOST || fixed->dtype != AOPT_F32 || fixed->ndim < 0 || fixed->ndim > AOPT_MAX_DIMS ||
+        aopt_tensor_numel(fixed) < 1 || !aopt_tensor_contiguous(fixed) || channel < -1 || channel >= fixed->ndim)
+        return aopt_fail(err, AOPT_E_ARG, "random_like: needs a contiguous f32 tensor in host memory, and -1 or one of its dimensions");
+    t = aopt_tensor_make(fixed->name, AOPT_F32, fixed->ndim, fixed->shape, fixed->data, AOPT_HOST);     /* the stride of a dimension of 1 may be anything */
+    x = (const float *)t.data;
+    n = aopt_tensor_numel(&t);
+    c_n = channel < 0 ? 1 : t.shape[channel];
+    c_step = channel < 0 ? n : t.stride[channel];
     mean = (double *)aopt__alloc(2 * c_n, (int64_t)sizeof *mean);
     if (!mean) return aopt_fail(err, AOPT_E_MEMORY, "random_like: out of memory");
     dev = mean + c_n;
     for (i = 0; i < 2 * c_n; i++) mean[i] = 0;
     for (i = 0; i < n; i++) mean[i / c_step % c_n] += x[i];
-    for (i = 0; i < c_n; i++) mean[i] /= (double)per;
+    for (i = 0; i < c_n; i++) mean[i] /= (double)(n / c_n);
     for (i = 0; i < n; i++) {
         out[i] = (float)(x[i] - mean[i / c_step % c_n]);
         dev[i / c_step % c_n] += (double)out[i] * out[i];
     }
-    for (i = 0; i < c_n; i++) dev[i] = sqrt(dev[i] / (double)per);
-    {
-        double rho[AOPT_MAX_DIMS], keep;
-        for (axis = 0; axis < fixed->ndim; axis++) rho[axis] = axis == channel ? 0 : aopt__lag1(fixed, out, axis);
-        for (i = 0; i < n; i++) out[i] = aopt_random_normal(seed, (uint64_t)i);
-        for (axis = 0; axis < fixed->ndim; axis++) {
-            if (rho[axis] <= 0) continue;
-            keep = sqrt(1 - rho[axis] * rho[axis]);             /* first-order autoregression: deviation stays 1 */
-            for (i = 0; i < n; i++)
-                if (i / fixed->stride[axis] % fixed->shape[axis] > 0)
-                    out[i] = (float)(rho[axis] * out[i - fixed->stride[axis]] + keep * out[i]);
-        }
+    for (i = 0; i < c_n; i++) dev[i] = sqrt(dev[i] / (double)(n / c_n));
+    for (axis = 0; axis < t.ndim; axis++) rho[axis] = axis == channel ? 0 : aopt__lag1(&t, out, axis);
+    for (i = 0; i < n; i++) out[i] = aopt_random_normal(seed, (uint64_t)i);
+    for (axis = 0; axis < t.ndim; axis++) {
+        if (rho[axis] <= 0) continue;
+        keep = sqrt(1 - rho[axis] * rho[axis]);             /* first-order autoregression: deviation stays 1 */
+        for (i = 0; i < n; i++)
+            if (i / t.stride[axis] % t.shape[axis] > 0)
+                out[i] = (float)(rho[axis] * out[i - t.stride[axis]] + keep * out[i]);
     }
     for (i = 0; i < n; i++) out[i] = (float)(mean[i / c_step % c_n] + dev[i / c_step % c_n] * out[i]);
     AOPT_FREE(mean);
@@ -4755,7 +4790,7 @@ static int aopt__is_picture(const char *name)
 static aopt_status aopt__clip_grow(aopt_clip *clip, int64_t *capacity, const char *label, aopt_error *err)
 {
     const int64_t frame = 3 * clip->H * clip->W;
-    int64_t bytes, want = *capacity + *capacity / 2 + 8;
+    int64_t bytes, want = *capacity + *capacity / 2 + 1;
     float *p = NULL;
     if (clip->F < *capacity) return AOPT_OK;
     if (aopt__mul(frame * (int64_t)sizeof(float), want, &bytes) && (uint64_t)bytes <= SIZE_MAX / 2) p = (float *)AOPT_REALLOC(clip->video, (size_t)bytes);
@@ -4972,8 +5007,8 @@ static aopt_status aopt__pattern_split(aopt_frame_writer *w, aopt_error *err)
     char *percent = strchr(w->path, '%'), *p = percent + 1;
     if (*p == '0') { w->zeros = 1; p++; }
     if (*p >= '1' && *p <= '9') w->digits = *p++ - '0';
-    if (*p != 'd' || (w->zeros && !w->digits) || (w->digits && !w->zeros) || strchr(p, '%'))
-        return aopt_fail(err, AOPT_E_ARG, "%s: expected exactly one %%d or %%0Nd, as in frames/f%%04d.png", w->path);
+    if (*p != 'd' || (w->zeros && !w->digits) || (w->digits && !w->zeros) || strchr(p, '%') || strchr(p, '/'))
+        return aopt_fail(err, AOPT_E_ARG, "%s: expected exactly one %%d or %%0Nd, in the file's name, as in frames/f%%04d.png", w->path);
     if (!aopt__ends_with(p, ".png")) return aopt_fail(err, AOPT_E_ARG, "%s: pictures are written as .png", w->path);
     *percent = 0;
     w->tail = p + 1;
@@ -4984,7 +5019,7 @@ static aopt_status aopt__pattern_split(aopt_frame_writer *w, aopt_error *err)
 static aopt_status aopt__make_folders(char *path, aopt_error *err)
 {
     char *slash;
-    for (slash = path; (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
+    for (slash = path; *slash && (slash = strchr(slash + 1, '/')) != NULL; *slash = '/') {
         *slash = 0;
         if (mkdir(path, 0777) != 0 && errno != EEXIST) {
             const aopt_status st = aopt_fail(err, AOPT_E_IO, "%s: cannot be made: %s", path, strerror(errno));
@@ -5086,8 +5121,9 @@ AOPT__DEF aopt_status aopt_frame_writer_close(aopt_frame_writer *w, int keep, ao
     aopt_status st = AOPT_OK;
     if (!w) return AOPT_OK;
     if (w->file) {
-        const int bad = fflush(w->file) != 0, why = errno;
+        const int lost = keep && ferror(w->file), bad = fflush(w->file) != 0, why = errno;
         if (bad) st = aopt_fail(err, why == EPIPE ? AOPT_E_CANCELLED : AOPT_E_IO, "%s: %s", w->path, strerror(why));
+        else if (lost) st = aopt_fail(err, AOPT_E_IO, "%s: a frame could not be written", w->path);
         if (!w->is_stdout && fclose(w->file) != 0 && !st) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
         if (*w->temporary) {
             if (keep && !st && rename(w->temporary, w->path) != 0) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
@@ -5187,7 +5223,7 @@ static aopt_status aopt__json_string(aopt__json_parser *p, const char **text, si
     p->at++;
     for (end = p->at; end < p->n && p->text[end] != '"'; end++)
         if (p->text[end] == '\\') end++;
-    out = (char *)aopt__arena_alloc(p->arena, (int64_t)(end - p->at) + 1, 1);       /* no escape is longer than what it stands for */
+    out = (char *)aopt__arena_alloc(p->arena, (int64_t)(end - p->at) + 1, 1);       /* an escape is never shorter than what it stands for */
     if (!out) return aopt_fail(p->err, AOPT_E_MEMORY, "JSON: out of memory");
     while (p->at < p->n && p->text[p->at] != '"') {
         const int k = aopt__utf8_length(p->text + p->at, p->n - p->at);
@@ -5475,7 +5511,7 @@ AOPT__DEF void aopt_sha256_end(aopt_sha256 *s, char hex[65])
 }
 
 /* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection in which every input bit moves every output bit. */
-static uint64_t aopt__mix64(uint64_t x)
+AOPT__BOTH static uint64_t aopt__mix64(uint64_t x)
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
@@ -5511,20 +5547,8 @@ AOPT__DEF float aopt_random_normal(uint64_t seed, uint64_t index)
 #endif
 
 /* ==== [I12] CUDA host =================================================================================== */
-#ifdef __CUDACC__
-#define AOPT__BOTH __host__ __device__          /* one text for a kernel and its CPU mate */
-#else
-#define AOPT__BOTH
-#endif
-
 /* splitmix64 of a place: adjacent seeds and indices give unrelated words. */
-AOPT__BOTH static uint64_t aopt__mix(uint64_t seed, uint64_t index)
-{
-    uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+AOPT__BOTH static uint64_t aopt__mix(uint64_t seed, uint64_t index) { return aopt__mix64(seed + (index + 1) * 0x9e3779b97f4a7c15u); }
 
 #ifdef __cplusplus
 extern "C" {
@@ -5982,7 +6006,7 @@ static aopt_status aopt__gpu_upload(aopt_cuda_vae *v, aopt__cuda_param *p, float
     if (p->source->dtype == AOPT_F32 && aopt_tensor_contiguous(p->source) && aopt_tensor_numel(p->source) == n) from = (const float *)p->source->data;
     else st = aopt_tensor_to_f32(p->source, host, n, err);
     if (st) return st;
-    for (i = 0; i < n && isfinite(from[i]); i++) { }
+    i = aopt__first_nonfinite(from, n);
     if (i < n) return aopt_fail(err, AOPT_E_VALUE, "%s: element %lld is not finite", p->source->name ? p->source->name : "weight", (long long)i);
     AOPT__CUDA(cudaMemcpyAsync(to, from, (size_t)n * sizeof(float), cudaMemcpyHostToDevice, v->options.stream));
     if (p->taps) st = aopt_cuda_pack_conv(to, p->co, p->ci, p->taps, p->data, v->options.stream, err);
@@ -6042,7 +6066,7 @@ static aopt_status aopt__cuda_vae_open(const aopt_vae *vae, int encoder, int64_t
     if (out) *out = NULL;
     st = aopt__gpu_plan(vae, encoder, h, w, options, out ? &v : NULL, &bytes, err);
     if (st) return st;
-    AOPT__CUDA(cudaGetDevice(&device));
+    cudaGetDevice(&device);             /* where that fails, cudaSetDevice will, and says so */
     st = aopt__gpu_open(v, bytes, vae, err);
     if (st) aopt_cuda_vae_close(v);
     else *out = v;
