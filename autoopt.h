@@ -6143,11 +6143,13 @@ AOPT__DEF void aopt_cuda_vae_close(aopt_cuda_vae *v)
 {
     int device = 0;
     if (!v) return;
-    cudaGetDevice(&device);
-    cudaSetDevice(v->options.device);
-    if (v->blas) cublasDestroy(v->blas);
-    cudaFree(v->arena);
-    cudaSetDevice(device);
+    if (v->arena) {                         /* cuBLAS comes after the arena, so without it there is nothing on the device */
+        cudaGetDevice(&device);
+        cudaSetDevice(v->options.device);
+        if (v->blas) cublasDestroy(v->blas);
+        cudaFree(v->arena);
+        cudaSetDevice(device);
+    }
     AOPT_FREE(v);
 }
 
