@@ -5777,7 +5777,7 @@ static aopt_status aopt__gpu_attention(aopt_cuda_vae *v, const aopt_attention_we
     aopt_status st = aopt__gpu_causal(v, &a->norm, 0, &a->to_qkv, x, &qkv, err);
     if (!st) st = aopt__gpu_view(v, AOPT__SLOT_ROWS, x->frames, x->H, x->W, a->c, 0, &o, err);
     if (st) return st;
-    if (v->planning) v->slot_n[AOPT__SLOT_SCORES] = P > AOPT__CUDA_SCORES ? P : AOPT__CUDA_SCORES;
+    if (v->planning) v->slot_n[AOPT__SLOT_SCORES] = P > AOPT__CUDA_SCORES ? P : P * P < AOPT__CUDA_SCORES ? P * P : AOPT__CUDA_SCORES;
     else st = aopt_cuda_attention(v->blas, &qkv, v->slot[AOPT__SLOT_SCORES], v->slot_n[AOPT__SLOT_SCORES], &o, v->options.stream, err);
     if (!st) st = aopt__gpu_conv(v, &a->proj, &o, 1, 1, v->next, &y, err);
     return st ? st : aopt__gpu_add(v, x, &y, x, err);
@@ -6143,11 +6143,13 @@ AOPT__DEF void aopt_cuda_vae_close(aopt_cuda_vae *v)
 {
     int device = 0;
     if (!v) return;
-    cudaGetDevice(&device);
-    cudaSetDevice(v->options.device);
-    if (v->blas) cublasDestroy(v->blas);
-    cudaFree(v->arena);
-    cudaSetDevice(device);
+    if (v->arena) {                         /* cuBLAS comes after the arena, so without it there is nothing on the device */
+        cudaGetDevice(&device);
+        cudaSetDevice(v->options.device);
+        if (v->blas) cublasDestroy(v->blas);
+        cudaFree(v->arena);
+        cudaSetDevice(device);
+    }
     AOPT_FREE(v);
 }
 

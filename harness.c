@@ -62,7 +62,7 @@ enum {
     FLOOR_PAIRS = 10,               /* incumbent against itself */
     FLOOR_USES = 20,                /* measurements after which the floor is measured anew */
     MAX_PAIRS = 18,
-    MAX_DECODES = 1000,             /* per sample */
+    MAX_DECODES = 100,             /* per sample */
     FRESH_CALLS = 6,                /* of a verification, on inputs that nobody has seen */
     ORACLE_PREFIX = 3,              /* input slices that a fresh check against the reference decodes */
     GUARD_BYTES = 4096,
@@ -791,9 +791,9 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
 /* With --scope library, the judge's half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
    repository's.  AOPT_E_VALUE if not. */
 #define KERNELS_MARK "end of the judge's half"
-static aopt_status build_check_kernels(const char *tree, aopt_error *err)
+static aopt_status build_check_kernels(const char *tree, const char *incumbent, aopt_error *err)
 {
-    char path[PATH_CAP];
+    char path[PATH_CAP], base[PATH_CAP];
     text ours, theirs;
     const char *a, *b;
     aopt_status st;
@@ -801,7 +801,8 @@ static aopt_status build_check_kernels(const char *tree, aopt_error *err)
     memset(&theirs, 0, sizeof theirs);
     path_set(path, "%s/autoopt_kernels.cuh", tree);
     if (access(path, F_OK) != 0) return AOPT_OK;
-    st = file_read("autoopt_kernels.cuh", 16 << 20, &ours, err);
+    path_set(base, "%s/autoopt_kernels.cuh", incumbent ? incumbent : ".");
+    st = file_read(base, 16 << 20, &ours, err);
     if (st == AOPT_OK) st = file_read(path, 16 << 20, &theirs, err);
     if (st == AOPT_OK) {
         a = strstr(ours.data, KERNELS_MARK);
@@ -1412,11 +1413,13 @@ static void side_pause(side *s)
 {
     const double until = aopt_seconds() + 0.5;
     siginfo_t info;
+    int looks = 0;
     side_signal(s, SIGSTOP);
     do {
         memset(&info, 0, sizeof info);
         if (waitid(P_PID, (id_t)s->pid, &info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0) break;
-    } while (info.si_pid == 0 && aopt_seconds() < until && sched_yield() == 0);
+        if (info.si_pid == 0 && ++looks > 50) sleep_ms(1);
+    } while (info.si_pid == 0 && aopt_seconds() < until);
     s->stopped = 1;
 }
 
@@ -1828,11 +1831,11 @@ static int probe_causal(judge *j, side *s)
     if ((rc = side_decode(j, s, j->fresh, judge_random(j), NULL)) != 0) return rc;
     k = judge_compare(j, j->first, side_output(s), from, m);
     v = metric_named(m, k, g->metric);
-    if (!gate_passes(g, v, g->limit))
-        return judge_fail(j, s, 20, "not causal: slices %lld and later of the %s change the %s that earlier slices determine: %s = %.4g, must be %s %.4g%s%s", (long long)from,
-                          target.input_name, target.output_name, g->metric, v ? v->value : NAN, g->sense > 0 ? ">=" : "<=", g->limit,
-                          v && v->where[0] ? ", worst at " : "", v ? v->where : "");
-    return 0;
+    if (gate_passes(g, v, g->limit)) return 0;
+    if ((rc = probe_fixed(j, s, 1)) != 0) return rc;        /* if even equal inputs differ, that is the fault to name */
+    return judge_fail(j, s, 20, "not causal: slices %lld and later of the %s change the %s that earlier slices determine: %s = %.4g, must be %s %.4g%s%s", (long long)from,
+                      target.input_name, target.output_name, g->metric, v ? v->value : NAN, g->sense > 0 ? ">=" : "<=", g->limit,
+                      v && v->where[0] ? ", worst at " : "", v ? v->where : "");
 }
 
 /* Against the truth as long as that costs little; guards, finite values and staleness are always checked. */
@@ -1985,6 +1988,24 @@ static aopt_status judge_buffers(judge *j, aopt_error *err)
     return j->fixed && j->fresh && j->reference && j->first && j->work ? AOPT_OK : aopt_fail(err, AOPT_E_MEMORY, "task %s: out of memory", j->job->task->name);
 }
 
+/* Memory that this machine can still give, in bytes. */
+static double memory_free(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, (int)sizeof line, f))
+        if (strncmp(line, "MemAvailable:", 13) == 0) kb = strtod(line + 13, NULL);
+    if (f) fclose(f);
+    return kb > 0 ? kb * 1024 : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Two runners, each with an output, and three outputs of the judge. */
+static double memory_needed(const aopt_cost *cost, const aopt_tensor *output)
+{
+    return 3.0 * (double)cost->memory + 5.0 * (double)sizeof(float) * (double)aopt_tensor_numel(output);
+}
+
 /* The task of j->job, all but its reference. */
 static aopt_status judge_open_task(judge *j, aopt_error *err)
 {
@@ -1997,6 +2018,9 @@ static aopt_status judge_open_task(judge *j, aopt_error *err)
     j->device.threads = cpu_count();
     st = target.tensors(&j->model, &t->shape, &j->input, &j->output, err);
     if (st == AOPT_OK) st = target.cost(&j->model, &t->shape, &j->cost, err);
+    if (st == AOPT_OK && memory_needed(&j->cost, &j->output) > memory_free())
+        st = aopt_fail(err, AOPT_E_MEMORY, "task %s needs about %.1f GB of memory, %.1f GB are free: choose a smaller task with --task", t->name,
+                       memory_needed(&j->cost, &j->output) * 1e-9, memory_free() * 1e-9);
     if (st == AOPT_OK) st = judge_buffers(j, err);
     if (st != AOPT_OK) return st;
     x = j->input;
@@ -2412,7 +2436,7 @@ static double judge_task_cost(const task *t, double peak)
     double s = -1;
     if (access(t->checkpoint, R_OK) != 0 || access(t->input, R_OK) != 0 || target.open(t->checkpoint, &model, &err)) return -1;
     if (target.tensors(&model, &t->shape, &in, &out, &err) == AOPT_OK && target.cost(&model, &t->shape, &cost, &err) == AOPT_OK &&
-        (double)cost.memory + 20.0 * (double)aopt_tensor_numel(&out) < 0.8 * (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE))
+        memory_needed(&cost, &out) < memory_free())
         s = (FRESH_CALLS + 6) * cost.flops / (0.25 * peak);
     target.close(&model);
     return s;
@@ -2642,7 +2666,7 @@ static aopt_status judge_attempt(const judge_job *job, attempt *a, aopt_error *e
     judge j;
     st = judge_begin(&j, job, a, err);
     if (st == AOPT_OK) st = judge_describe(&j, err);
-    if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, err);
+    if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, job->incumbent_dir, err);
     if (st == AOPT_OK) {
         text_add(&j.samples, "stage\tlaunch\tpair\tfirst\tdecodes\tt_inc_ms\tt_cand_ms\tseed\tsteal_pct\tvoid\n");
         text_add(&j.gate, "task\tmetric\tvalue\tlimit\tmargin\twhere\n");
@@ -2909,94 +2933,120 @@ typedef struct record {
     int lock;
 } record;
 
-typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;
+static text text_none(void)
+{
+    text t;
+    memset(&t, 0, sizeof t);
+    return t;
+}
 
-/* Run git in the root: its output is appended to out, its complaints to errs; NULL = dropped.  Hooks, filters, monitors, signing and the
-   caller's GIT_* variables have no say.  Returns git's exit status, or negative. */
-static int git_run(const record *r, const git_extra *x, text *out, text *errs, const char *const *args)
+typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;     /* all zero = nothing special */
+
+/* The environment of git: ours without GIT_*, and whatever x and r say.  store holds the strings made here. */
+static const char **git_environment(const record *r, const git_extra *x, char store[7][PATH_BYTES + 40])
+{
+    static const char *const fixed[] = { "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_REPLACE_OBJECTS=1" };
+    const char *const key[7] = { "GIT_INDEX_FILE", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL" };
+    const char *value[7];
+    const char **env;
+    int i, n = 0;
+    value[0] = x ? x->index : NULL;
+    value[1] = value[2] = x ? x->date : NULL;
+    value[3] = value[5] = r->name[0] ? r->name : NULL;
+    value[4] = value[6] = r->name[0] ? r->email : NULL;
+    while (environ[n]) n++;
+    env = (const char **)malloc((size_t)(n + 12) * sizeof *env);
+    if (!env) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
+    for (i = n = 0; environ[i]; i++)
+        if (strncmp(environ[i], "GIT_", 4) != 0 && strncmp(environ[i], "LC_ALL=", 7) != 0 && strncmp(environ[i], "LANGUAGE=", 9) != 0) env[n++] = environ[i];
+    for (i = 0; i < 4; i++) env[n++] = fixed[i];
+    for (i = 0; i < 7; i++)
+        if (value[i]) {
+            snprintf(store[i], PATH_BYTES + 40, "%s=%s", key[i], value[i]);
+            env[n++] = store[i];
+        }
+    env[n] = NULL;
+    return env;
+}
+
+/* Run git in the root; out gets its output, errs its complaints (appended; NULL = dropped).  words: separated by spaces, a word that is
+   exactly %s stands for the next argument.  Hooks, filters, monitors, signing and the caller's GIT_* variables have no say.
+   Returns git's exit status, or negative. */
+static int git_words(const record *r, const git_extra *x, text *out, text *errs, const char *words, va_list rest)
 {
     static const char *const fixed[] = { "git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "commit.gpgsign=false",
         "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsync=committed,reference", "-c", "i18n.commitEncoding=UTF-8",
         "-c", "core.quotePath=false", "-c", "core.safecrlf=false" };
-    enum { FIXED = sizeof fixed / sizeof fixed[0] };
-    const char *argv[FIXED + 48];
-    const char **env;
-    char var[7][PATH_BYTES + 40];
-    text ignored;
+    enum { FIXED = sizeof fixed / sizeof fixed[0], WORDS = 24 };
+    char copy[1024], store[7][PATH_BYTES + 40], *w, *save = NULL;
+    const char *argv[FIXED + WORDS + 1];
+    text dropped = text_none();
     process p;
-    int i, n = 0, rc, var_n = 0;
-
+    int i, rc;
     for (i = 0; i < FIXED; i++) argv[i] = fixed[i];
-    for (i = 0; args[i] && i < 47; i++) argv[FIXED + i] = args[i];
-    argv[FIXED + i] = NULL;
-    while (environ[n]) n++;
-    env = (const char **)malloc((size_t)(n + 16) * sizeof *env);
-    if (!env) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
-    for (i = n = 0; environ[i]; i++)
-        if (strncmp(environ[i], "GIT_", 4) != 0 && strncmp(environ[i], "LC_ALL=", 7) != 0 && strncmp(environ[i], "LANGUAGE=", 9) != 0) env[n++] = environ[i];
-    env[n++] = "LC_ALL=C";
-    env[n++] = "GIT_OPTIONAL_LOCKS=0";
-    env[n++] = "GIT_TERMINAL_PROMPT=0";
-    env[n++] = "GIT_NO_REPLACE_OBJECTS=1";
-    if (x && x->index) snprintf(var[var_n++], sizeof var[0], "GIT_INDEX_FILE=%s", x->index);
-    if (x && x->date) {
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_DATE=%s", x->date);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_DATE=%s", x->date);
-    }
-    if (r->name[0]) {
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_NAME=%s", r->name);
-        snprintf(var[var_n++], sizeof var[0], "GIT_AUTHOR_EMAIL=%s", r->email);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_NAME=%s", r->name);
-        snprintf(var[var_n++], sizeof var[0], "GIT_COMMITTER_EMAIL=%s", r->email);
-    }
-    for (i = 0; i < var_n; i++) env[n++] = var[i];
-    env[n] = NULL;
-
+    snprintf(copy, sizeof copy, "%s", words);
+    for (w = strtok_r(copy, " ", &save); w && i < FIXED + WORDS; w = strtok_r(NULL, " ", &save))
+        argv[i++] = strcmp(w, "%s") == 0 ? va_arg(rest, const char *) : w;
+    argv[i] = NULL;
     memset(&p, 0, sizeof p);
-    memset(&ignored, 0, sizeof ignored);
-    p.argv = argv; p.env = env; p.cwd = r->root; p.timeout_s = 600;
+    p.argv = argv; p.env = git_environment(r, x, store); p.cwd = r->root; p.timeout_s = 600;
     if (x) { p.input = x->input; p.input_n = x->input_n; }
-    rc = process_run(&p, out ? out : &ignored, errs ? errs : &ignored);
-    text_free(&ignored);
-    free((void *)env);
+    rc = process_run(&p, out ? out : &dropped, errs ? errs : &dropped);
+    text_free(&dropped);
+    free((void *)(uintptr_t)p.env);
     return rc;
 }
 
-enum { GIT_ARGS = 24 };
-static void git_collect(const char **args, const char *first, va_list rest)
+static int git_errs(const record *r, text *out, text *errs, const char *words, ...)
 {
-    int i = 0;
-    for (args[i++] = first; i < GIT_ARGS - 1 && (args[i] = va_arg(rest, const char *)) != NULL; i++) { }
-    args[GIT_ARGS - 1] = NULL;
-}
-
-/* The arguments end with NULL.  Exit status only. */
-static int git(const record *r, const char *arg, ...)
-{
-    const char *args[GIT_ARGS];
     va_list rest;
-    va_start(rest, arg);
-    git_collect(args, arg, rest);
+    int rc;
+    va_start(rest, words);
+    rc = git_words(r, NULL, out, errs, words, rest);
     va_end(rest);
-    return git_run(r, NULL, NULL, NULL, args);
+    return rc;
 }
 
-/* One line of output (an object's name, a ref) into out.  1 = git said yes and the line fits. */
-static int git_line(const record *r, char *out, size_t out_bytes, const char *arg, ...)
+/* Output to out (NULL = none). */
+static int git_run(const record *r, const git_extra *x, text *out, const char *words, ...)
 {
-    const char *args[GIT_ARGS];
     va_list rest;
-    text t;
+    int rc;
+    va_start(rest, words);
+    rc = git_words(r, x, out, NULL, words, rest);
+    va_end(rest);
+    return rc;
+}
+
+/* 1 = git says yes (exit status 0) and prints exactly one line, which goes into out, or (out NULL) prints whatever. */
+static int git_line(const record *r, char *out, size_t out_bytes, const char *words, ...)
+{
+    va_list rest;
+    text t = text_none();
     int ok;
-    va_start(rest, arg);
-    git_collect(args, arg, rest);
+    va_start(rest, words);
+    ok = git_words(r, NULL, &t, NULL, words, rest) == 0;
     va_end(rest);
-    memset(&t, 0, sizeof t);
-    ok = git_run(r, NULL, &t, NULL, args) == 0;
-    if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
-    ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
-    out[0] = 0;
-    if (ok && t.data) memcpy(out, t.data, t.n + 1);
+    if (out) {
+        if (t.n > 0 && t.data[t.n - 1] == '\n') t.data[--t.n] = 0;
+        ok = ok && t.n < out_bytes && !(t.data && strchr(t.data, '\n'));
+        snprintf(out, out_bytes, "%s", ok && t.data ? t.data : "");
+    }
+    text_free(&t);
+    return ok;
+}
+#define git_yes(r, ...) git_line(r, NULL, 0, __VA_ARGS__)
+
+/* A command that prints the name of an object. */
+static int git_object(const record *r, const git_extra *x, char hex[65], const char *words, ...)
+{
+    va_list rest;
+    text t = text_none();
+    int ok;
+    va_start(rest, words);
+    ok = git_words(r, x, &t, NULL, words, rest) == 0 && t.data && sscanf(t.data, "%64[0-9a-f]", hex) == 1;
+    va_end(rest);
+    if (!ok) hex[0] = 0;
     text_free(&t);
     return ok;
 }
@@ -3004,9 +3054,8 @@ static int git_line(const record *r, char *out, size_t out_bytes, const char *ar
 /* The bytes of a blob such as "HEAD:./optimize.c", appended.  1 = ok. */
 static int git_blob(const record *r, const char *name, text *out)
 {
-    const char *const args[] = { "cat-file", "blob", name, NULL };
     text_append(out, "", 0);
-    return git_run(r, NULL, out, NULL, args) == 0;
+    return git_run(r, NULL, out, "cat-file blob %s", name) == 0;
 }
 
 /* Name and mode of the blob at a path of the root, in a commit, or in the index (commit = NULL).  1 = there is one. */
@@ -3014,27 +3063,24 @@ static int git_entry(const record *r, const char *commit, const char *name, char
 {
     char line[PATH_BYTES], kind[16];
     hex[0] = mode[0] = 0;
-    if (commit) return git_line(r, line, sizeof line, "ls-tree", commit, "--", name, (const char *)NULL) && sscanf(line, "%7s %15s %64s", mode, kind, hex) == 3;
-    return git_line(r, line, sizeof line, "ls-files", "-s", "--", name, (const char *)NULL) && sscanf(line, "%7s %64s", mode, hex) == 2;
+    if (commit) return git_line(r, line, sizeof line, "ls-tree %s -- %s", commit, name) && sscanf(line, "%7s %15s %64s", mode, kind, hex) == 3;
+    return git_line(r, line, sizeof line, "ls-files -s -- %s", name) && sscanf(line, "%7s %64s", mode, hex) == 2;
+}
+
+static git_extra git_input(const void *data, size_t n)
+{
+    git_extra x;
+    memset(&x, 0, sizeof x);
+    x.input = data;
+    x.input_n = n;
+    return x;
 }
 
 /* Store bytes as a blob; its name into hex[65].  write = 0: only the name. */
 static int git_hash(const record *r, const void *data, size_t n, int write, char *hex)
 {
-    const char *args[5];
-    git_extra x;
-    text t;
-    int ok, i = 0;
-    memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
-    x.input = data; x.input_n = n;
-    args[i++] = "hash-object";
-    if (write) args[i++] = "-w";
-    args[i++] = "--no-filters"; args[i++] = "--stdin"; args[i] = NULL;
-    hex[0] = 0;
-    ok = git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", hex) == 1;
-    text_free(&t);
-    return ok;
+    const git_extra x = git_input(data, n);
+    return git_object(r, &x, hex, write ? "hash-object -w --no-filters --stdin" : "hash-object --no-filters --stdin");
 }
 
 static void path_join(char *out, const char *a, const char *b)
@@ -3098,24 +3144,32 @@ static int lock_take(const char *path, const char *what, attempt *a)
     return fd;
 }
 
-/* Lock one GPU against every clone on this machine; keep the descriptor open while measuring. */
-static int lock_gpu(const char *uuid, attempt *a)
+/* In a CUDA build: lock the GPU against every clone on this machine until this process ends.  0, or 43. */
+static int lock_gpu(attempt *a)
 {
+    static const char *const argv[] = { "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader", NULL };
     char path[160];
-    snprintf(path, sizeof path, "/tmp/autoopt-gpu-%.80s.lock", uuid);
-    return lock_take(path, "this GPU", a);
+    process p;
+    text t = text_none();
+    int rc = 0;
+    if (strcmp(HARNESS_KIND, "cuda") != 0) return 0;
+    memset(&p, 0, sizeof p);
+    p.argv = argv; p.timeout_s = 60;
+    if (process_run(&p, &t, NULL) == 0 && t.data) {
+        snprintf(path, sizeof path, "/tmp/autoopt-gpu-%.*s.lock", (int)strspn(t.data, "GPU-0123456789abcdef"), t.data);
+        if (lock_take(path, "this GPU", a) < 0) rc = a->code;
+    }
+    text_free(&t);
+    return rc;
 }
 
 static int git_locate(record *r, attempt *a)
 {
-    const char *const args[] = { "rev-parse", "--is-inside-work-tree", "--show-prefix", "--absolute-git-dir", "--git-common-dir", NULL };
     char common[PATH_BYTES], *line[4], *p;
-    text out, errs;
+    text out = text_none(), errs = text_none();
     int i, rc;
-    memset(&out, 0, sizeof out);
-    memset(&errs, 0, sizeof errs);
     if (!getcwd(r->root, sizeof r->root)) return refuse(a, 42, "run from the folder of optimize.c", "current folder: %s", strerror(errno));
-    rc = git_run(r, NULL, &out, &errs, args);
+    rc = git_errs(r, &out, &errs, "rev-parse --is-inside-work-tree --show-prefix --absolute-git-dir --git-common-dir");
     if (rc == PROCESS_NOT_STARTED) refuse(a, 42, "./build.sh deps", "git: not found; the record needs it (verify and bench do not)");
     else if (rc != 0 || !out.data || strncmp(out.data, "true\n", 5) != 0)
         refuse(a, 42, "git init && git add . && git commit -m start", "no git worktree here: %.*s", (int)strcspn(errs.data ? errs.data : "", "\n"), errs.data ? errs.data : "");
@@ -3144,8 +3198,8 @@ static int git_locate(record *r, attempt *a)
 static void git_identity(record *r)
 {
     char name[256], email[256];
-    const int both = git_line(r, name, sizeof name, "config", "user.name", (const char *)NULL) && name[0]
-                   && git_line(r, email, sizeof email, "config", "user.email", (const char *)NULL) && email[0];
+    const int both = git_line(r, name, sizeof name, "config user.name") && name[0]
+                   && git_line(r, email, sizeof email, "config user.email") && email[0];
     snprintf(r->name, sizeof r->name, "%s", both ? name : "autoopt harness");
     snprintf(r->email, sizeof r->email, "%s", both ? email : "harness@autoopt.invalid");
 }
@@ -3154,8 +3208,8 @@ static void git_identity(record *r)
 static int git_head(record *r, attempt *a)
 {
     char hex[65], mode[8];
-    if (!git_line(r, r->branch, sizeof r->branch, "symbolic-ref", "-q", "HEAD", (const char *)NULL)) r->branch[0] = 0;
-    if (!git_line(r, r->head, sizeof r->head, "rev-parse", "-q", "--verify", "HEAD^{commit}", (const char *)NULL))
+    if (!git_line(r, r->branch, sizeof r->branch, "symbolic-ref -q HEAD")) r->branch[0] = 0;
+    if (!git_line(r, r->head, sizeof r->head, "rev-parse -q --verify HEAD^{commit}"))
         return refuse(a, 42, "git add . && git commit -m start", "this branch has no commit yet: the incumbent is optimize.c at HEAD");
     if (!git_entry(r, "HEAD", "optimize.c", hex, mode) || strncmp(mode, "100", 3) != 0)
         return refuse(a, 42, "git add optimize.c && git commit -m 'optimize.c' -- optimize.c", "optimize.c is not a plain file of HEAD");
@@ -3201,10 +3255,10 @@ static int git_move(const record *r, const char *ref, const char *to, const char
     memset(zero, '0', 64);
     zero[strlen(to)] = 0;
     for (wait = 0; ; wait++) {
-        if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", ref, (const char *)NULL)) at[0] = 0;
+        if (!git_line(r, at, sizeof at, "rev-parse -q --verify %s", ref)) at[0] = 0;
         if (strcmp(at, to) == 0) return 1;
         if (strcmp(at, from) != 0) return 0;
-        if (git(r, "update-ref", "--create-reflog", "-m", why, ref, to, from[0] ? from : zero, (const char *)NULL) == 0) return 1;
+        if (git_yes(r, "update-ref --create-reflog -m %s %s %s %s", why, ref, to, from[0] ? from : zero)) return 1;
         if (wait >= RECORD_WAIT_S * 10) return 0;
         usleep(100000);
     }
@@ -3215,14 +3269,13 @@ static int git_move(const record *r, const char *ref, const char *to, const char
 static int git_find_log(record *r, int write, attempt *a)
 {
     char carried[65], path[PATH_BYTES], next[300];
-    text t;
-    memset(&t, 0, sizeof t);
-    if (!git_line(r, r->log, sizeof r->log, "rev-parse", "-q", "--verify", "refs/autoopt/log^{commit}", (const char *)NULL)) r->log[0] = 0;
-    if (!git_line(r, carried, sizeof carried, "log", "-1", "--grep=^Autoopt-Log: ", "--format=%(trailers:key=Autoopt-Log,valueonly,separator=)", "HEAD", (const char *)NULL)
-        || git(r, "cat-file", "-e", carried, (const char *)NULL) != 0) carried[0] = 0;
+    text t = text_none();
+    if (!git_line(r, r->log, sizeof r->log, "rev-parse -q --verify refs/autoopt/log^{commit}")) r->log[0] = 0;
+    if (!git_line(r, carried, sizeof carried, "log -1 %s --format=%(trailers:key=Autoopt-Log,valueonly,separator=) HEAD", "--grep=^Autoopt-Log: ")
+        || !git_yes(r, "cat-file -e %s", carried)) carried[0] = 0;
     path_join(path, r->dir, "adopted");
-    if (carried[0] && strcmp(carried, r->log) != 0 && (!r->log[0] || git(r, "merge-base", "--is-ancestor", carried, r->log, (const char *)NULL) != 0)) {
-        if (r->log[0] && git(r, "merge-base", "--is-ancestor", r->log, carried, (const char *)NULL) != 0) {
+    if (carried[0] && strcmp(carried, r->log) != 0 && (!r->log[0] || !git_yes(r, "merge-base --is-ancestor %s %s", carried, r->log))) {
+        if (r->log[0] && !git_yes(r, "merge-base --is-ancestor %s %s", r->log, carried)) {
             snprintf(next, sizeof next, "to go on with the branch's: git update-ref refs/autoopt/mine refs/autoopt/log && git update-ref refs/autoopt/log %s && ./harness sync", carried);
             return refuse(a, 42, next, "this clone and its branch carry different logs of attempts (%.12s and %.12s)", r->log, carried);
         }
@@ -3238,29 +3291,23 @@ static int git_find_log(record *r, int write, attempt *a)
 }
 
 /* ---- a step of the record: everything is made first, then `pending` says it, then it is done, and redone after a kill ---- */
-typedef struct pending {
-    int64_t n;
-    char verdict[16], root[PATH_BYTES], gitdir[PATH_BYTES];
-    char branch[256], old_head[65], new_head[65];       /* new_head "" = no commit on the branch */
-    char old_log[65], new_log[65];
-    char candidate[2][65], head_blob[2][65];            /* optimize.c, autoopt_kernels.cuh ("" = not part of it) */
-    char strict[2];                                     /* "1" = this worktree was judged: say 45 if it was edited meanwhile */
+#define PENDING(X) X(n, 24) X(verdict, 16) X(root, PATH_BYTES) X(gitdir, PATH_BYTES) X(branch, 256) X(old_head, 65) X(new_head, 65) \
+    X(old_log, 65) X(new_log, 65) X(judged, 136) X(wanted, 136) X(strict, 2)
+typedef struct pending {                /* new_head "" = no commit on the branch; judged, wanted: blobs of the sources ("" = leave them) and */
+#define X(name, size) char name[size];  /* of HEAD's; strict "1" = this worktree was judged: say 45 if it was edited meanwhile */
+    PENDING(X)
+#undef X
 } pending;
 static const char *const source_name[2] = { "optimize.c", "autoopt_kernels.cuh" };
 
 static aopt_status pending_write(const record *r, const pending *p, aopt_error *err)
 {
-    char path[PATH_BYTES], number[24];
+    char path[PATH_BYTES];
     aopt_status st;
-    text t;
-    memset(&t, 0, sizeof t);
-    snprintf(number, sizeof number, "%lld", (long long)p->n);
-    kv_add(&t, "n", number); kv_add(&t, "verdict", p->verdict);
-    kv_add(&t, "root", p->root); kv_add(&t, "gitdir", p->gitdir);
-    kv_add(&t, "branch", p->branch); kv_add(&t, "old_head", p->old_head); kv_add(&t, "new_head", p->new_head);
-    kv_add(&t, "old_log", p->old_log); kv_add(&t, "new_log", p->new_log);
-    kv_add(&t, "candidate0", p->candidate[0]); kv_add(&t, "candidate1", p->candidate[1]);
-    kv_add(&t, "head0", p->head_blob[0]); kv_add(&t, "head1", p->head_blob[1]); kv_add(&t, "strict", p->strict);
+    text t = text_none();
+#define X(name, size) kv_add(&t, #name, p->name);
+    PENDING(X)
+#undef X
     path_join(path, r->dir, "pending");
     st = file_write(path, t.data, t.n, 0666, err);
     text_free(&t);
@@ -3269,27 +3316,24 @@ static aopt_status pending_write(const record *r, const pending *p, aopt_error *
 
 static int pending_read(const record *r, pending *p)
 {
-    char path[PATH_BYTES], number[24];
-    text t;
+    char path[PATH_BYTES];
+    text t = text_none();
     int ok;
-    memset(&t, 0, sizeof t);
-    memset(p, 0, sizeof *p);
     path_join(path, r->dir, "pending");
     ok = file_read(path, 1 << 16, &t, NULL) == AOPT_OK;
-    if (ok) {
-        kv_get(t.data, "n", number, sizeof number);
-        p->n = strtoll(number, NULL, 10);
-        kv_get(t.data, "verdict", p->verdict, sizeof p->verdict);
-        kv_get(t.data, "root", p->root, sizeof p->root); kv_get(t.data, "gitdir", p->gitdir, sizeof p->gitdir);
-        kv_get(t.data, "branch", p->branch, sizeof p->branch);
-        kv_get(t.data, "old_head", p->old_head, sizeof p->old_head); kv_get(t.data, "new_head", p->new_head, sizeof p->new_head);
-        kv_get(t.data, "old_log", p->old_log, sizeof p->old_log); kv_get(t.data, "new_log", p->new_log, sizeof p->new_log);
-        kv_get(t.data, "candidate0", p->candidate[0], 65); kv_get(t.data, "candidate1", p->candidate[1], 65);
-        kv_get(t.data, "head0", p->head_blob[0], 65); kv_get(t.data, "head1", p->head_blob[1], 65);
-        kv_get(t.data, "strict", p->strict, sizeof p->strict);
-    }
+#define X(name, size) kv_get(t.data, #name, p->name, size);
+    PENDING(X)
+#undef X
     text_free(&t);
     return ok;
+}
+
+/* "a+b" -> a, b; "" where there is none. */
+static void blob_split(const char *joined, char out[2][65])
+{
+    const char *plus = strchr(joined, '+');
+    snprintf(out[0], 65, "%.*s", plus ? (int)(plus - joined) : 64, joined);
+    snprintf(out[1], 65, "%s", plus ? plus + 1 : "");
 }
 
 /* Replace a source in the worktree, but only the version `from` (by `to`; both are blobs).  0 = it is `to` now; 45 = it is something
@@ -3297,11 +3341,10 @@ static int pending_read(const record *r, pending *p)
 static int source_settle(const record *r, const char *name, const char *from, const char *to, attempt *a)
 {
     char path[PATH_BYTES], hex[65];
-    text t;
+    text t = text_none();
     aopt_error err;
     struct stat st;
     int rc = 0;
-    memset(&t, 0, sizeof t);
     path_join(path, r->root, name);
     if (file_read(path, SOURCE_LIMIT, &t, NULL) != AOPT_OK || !git_hash(r, t.data, t.n, 0, hex) || (strcmp(hex, from) != 0 && strcmp(hex, to) != 0))
         rc = refuse(a, 45, "look at it; ./harness show has the version that was judged", "%s was changed during the run and is left as it is", name);
@@ -3321,12 +3364,12 @@ static int index_update(const record *r, const pending *p)
 {
     static const char *const name[] = { "results.tsv", "leaderboard.md", "progress.svg", "optimize.c", "autoopt_kernels.cuh", "PROGRESS.md" };
     enum { OWN = 3 };
-    const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
-    char staged[65], was[65], now[65], mode[8];
-    text t;
+    char staged[65], was[65], now[65], mode[8], judged[2][65], wanted[2][65];
+    text t = text_none();
     git_extra x;
     int i, ok = 1, wait;
-    memset(&t, 0, sizeof t);
+    blob_split(p->judged, judged);
+    blob_split(p->wanted, wanted);
     for (i = 0; i < 6; i++) {
         git_entry(r, NULL, name[i], staged, mode);
         if (p->new_head[0]) {
@@ -3334,19 +3377,16 @@ static int index_update(const record *r, const pending *p)
             if (!git_entry(r, p->new_head, name[i], now, mode)) continue;
         } else {                                /* restored: an attempt that was staged leaves the index too */
             if (i != OWN && i != OWN + 1) continue;
-            snprintf(was, sizeof was, "%s", p->candidate[i - OWN]);
-            snprintf(now, sizeof now, "%s", p->head_blob[i - OWN]);
+            snprintf(was, sizeof was, "%s", judged[i - OWN]);
+            snprintf(now, sizeof now, "%s", wanted[i - OWN]);
             if (!was[0]) continue;
         }
         if (strcmp(staged, now) == 0 || (i >= OWN && strcmp(staged, was) != 0)) continue;
         text_add(&t, "%s %s\t%s%s", mode[0] ? mode : "100644", now, r->prefix, name[i]);
         text_append(&t, "", 1);
     }
-    if (t.n > 0) {
-        memset(&x, 0, sizeof x);
-        x.input = t.data; x.input_n = t.n;
-        for (wait = 0; (ok = git_run(r, &x, NULL, NULL, args) == 0) == 0 && wait < RECORD_WAIT_S * 10; wait++) usleep(100000);
-    }
+    x = git_input(t.data, t.n);
+    for (wait = 0; t.n > 0 && (ok = git_run(r, &x, NULL, "update-index --add -z --index-info") == 0) == 0 && wait < RECORD_WAIT_S * 10; wait++) usleep(100000);
     text_free(&t);
     return ok;
 }
@@ -3359,9 +3399,11 @@ static int views_write(const record *r, attempt *a);
    42 with pending left (run again), 45 = done, but a file that somebody edited was left alone. */
 static int pending_apply(record *r, const pending *p, attempt *a)
 {
-    char path[PATH_BYTES], at[65], why[64], spec[80];
+    char path[PATH_BYTES], at[65], why[64], spec[80], judged[2][65], wanted[2][65];
     int i, rc = 0, k, keep;
-    snprintf(why, sizeof why, "autoopt: row %lld, %s", (long long)p->n, p->verdict);
+    blob_split(p->judged, judged);
+    blob_split(p->wanted, wanted);
+    snprintf(why, sizeof why, "autoopt: row %s, %s", p->n, p->verdict);
     if (!git_move(r, "refs/autoopt/log", p->new_log, p->old_log, why))
         return refuse(a, 42, "git reflog refs/autoopt/log tells what moved it", "refs/autoopt/log is neither %.12s nor %.12s, or is locked", p->old_log, p->new_log);
     RECORD_STEP();
@@ -3373,23 +3415,23 @@ static int pending_apply(record *r, const pending *p, attempt *a)
     RECORD_STEP();
     if (p->new_head[0]) {
         if (!git_move(r, p->branch, p->new_head, p->old_head, why)) {
-            if (!git_line(r, at, sizeof at, "rev-parse", "-q", "--verify", p->branch, (const char *)NULL)) at[0] = 0;
+            if (!git_line(r, at, sizeof at, "rev-parse -q --verify %s", p->branch)) at[0] = 0;
             if (strcmp(at, p->old_head) == 0) return refuse(a, 42, "end the git that holds it, then run this again", "%s is locked", p->branch);
-            rc = refuse(a, 45, "run it again on the branch as it is now", "%s moved to %.12s during the run; row %lld is recorded, its commit %.12s is not on the branch",
-                        p->branch, at, (long long)p->n, p->new_head);
+            rc = refuse(a, 45, "run it again on the branch as it is now", "%s moved to %.12s during the run; row %s is recorded, its commit %.12s is not on the branch",
+                        p->branch, at, p->n, p->new_head);
         }
         RECORD_STEP();
     }
     keep = strcmp(p->verdict, "KEEP") == 0;
     for (i = 0; i < 2 && rc == 0; i++)
-        if (p->candidate[i][0] && (p->new_head[0] || !keep)) {
+        if (judged[i][0] && (p->new_head[0] || !keep)) {
             attempt edited;
-            k = keep ? source_settle(r, source_name[i], p->head_blob[i], p->candidate[i], &edited) : source_settle(r, source_name[i], p->candidate[i], p->head_blob[i], &edited);
+            k = source_settle(r, source_name[i], keep ? wanted[i] : judged[i], keep ? judged[i] : wanted[i], &edited);
             if (k == 42 || (k == 45 && !keep && p->strict[0])) rc = refuse(a, k, edited.next, "%s", edited.why);
         }
     RECORD_STEP();
     if (rc == 42) return rc;
-    if (rc == 0 && !index_update(r, p)) return refuse(a, 42, "end the git that holds it, then run this again", "%s/index.lock is held; row %lld is recorded", r->gitdir, (long long)p->n);
+    if (rc == 0 && !index_update(r, p)) return refuse(a, 42, "end the git that holds it, then run this again", "%s/index.lock is held; row %s is recorded", r->gitdir, p->n);
     RECORD_STEP();
     if ((k = views_write(r, a)) != 0) return k;
     RECORD_STEP();
@@ -3407,7 +3449,7 @@ static int record_recover(record *r, attempt *a)
     int rc;
     if (!pending_read(r, &p)) return 0;
     there = *r;
-    memset(&there.results, 0, sizeof there.results);
+    there.results = text_none();
     if (strcmp(p.gitdir, r->gitdir) != 0 && access(p.root, F_OK) == 0 && access(p.gitdir, F_OK) == 0) {
         snprintf(there.root, sizeof there.root, "%s", p.root);
         snprintf(there.gitdir, sizeof there.gitdir, "%s", p.gitdir);
@@ -3462,7 +3504,7 @@ static const char *const column_name[COLUMN_N] = { COLUMNS(COLUMN) };
 #undef COLUMN
 
 typedef struct row { const char *field[COLUMN_N]; } row;
-typedef struct table { char *text; row *row; int n; } table;    /* rows point into text */
+typedef struct table { char *text; row *rows; int n; } table;   /* rows point into text */
 
 /* Length of the UTF-8 character at s[n], 0 if it is none. */
 static size_t utf8_length(const unsigned char *s, size_t n)
@@ -3507,49 +3549,54 @@ static void field_unescape(const char *s, size_t n, char *out, size_t out_bytes)
     out[k] = 0;
 }
 
+static void table_header(text *out)
+{
+    int i;
+    for (i = 0; i < COLUMN_N; i++) text_add(out, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+}
+
 static void table_free(table *t)
 {
     free(t->text);
-    free(t->row);
+    free(t->rows);
     memset(t, 0, sizeof *t);
 }
 
 /* Parse results.tsv.  AOPT_E_FORMAT names the line. */
 static aopt_status table_parse(const char *data, size_t n, table *out, aopt_error *err)
 {
-    text header;
+    text header = text_none();
     char *p, *end;
     size_t h;
     int i, cap = 1;
     memset(out, 0, sizeof *out);
-    memset(&header, 0, sizeof header);
-    for (i = 0; i < COLUMN_N; i++) text_add(&header, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+    table_header(&header);
     h = header.n;
     i = n >= h && memcmp(data, header.data, h) == 0;
     text_free(&header);
     if (!i) return aopt_fail(err, AOPT_E_FORMAT, "results.tsv: the first line is not the header of this version (%d columns, n to desc)", COLUMN_N);
     out->text = (char *)malloc(n - h + 1);
     for (p = (char *)(uintptr_t)data + h; p < data + n; p++) cap += *p == '\n';
-    out->row = (row *)malloc((size_t)cap * sizeof *out->row);
-    if (!out->text || !out->row) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
+    out->rows = (row *)malloc((size_t)cap * sizeof *out->rows);
+    if (!out->text || !out->rows) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
     memcpy(out->text, data + h, n - h);
     out->text[n - h] = 0;
     for (p = out->text; *p; p = end + 1) {
+        row *w = &out->rows[out->n];
+        char *f = p;
         end = strchr(p, '\n');
-        if (!end || out->n + 1 > cap) break;
-        *end = 0;
-        for (i = 0; i < COLUMN_N && p; i++) {
-            out->row[out->n].field[i] = p;
-            p = strchr(p, '\t');
-            if (p) *p++ = 0;
+        if (end) *end = 0;
+        for (i = 0; i < COLUMN_N && f; i++) {
+            w->field[i] = f;
+            f = strchr(f, '\t');
+            if (f) *f++ = 0;
         }
-        if (i != COLUMN_N || p || strtoll(out->row[out->n].field[C_N], NULL, 10) <= (out->n ? strtoll(out->row[out->n - 1].field[C_N], NULL, 10) : 0)) break;
+        if (!end || i != COLUMN_N || f || strtoll(w->field[C_N], NULL, 10) <= (out->n ? strtoll(w[-1].field[C_N], NULL, 10) : 0)) {
+            aopt_fail(err, AOPT_E_FORMAT, "results.tsv: line %d is not a row: %d fields and a rising number are expected", out->n + 2, COLUMN_N);
+            table_free(out);
+            return AOPT_E_FORMAT;
+        }
         out->n++;
-    }
-    if (*p || !p) {
-        aopt_fail(err, AOPT_E_FORMAT, "results.tsv: line %d is not a row: %d fields and a rising number are expected", out->n + 2, COLUMN_N);
-        table_free(out);
-        return AOPT_E_FORMAT;
     }
     return AOPT_OK;
 }
@@ -3560,6 +3607,8 @@ static double row_number(const row *r, int column)
     const double v = strtod(r->field[column], &end);
     return end == r->field[column] || *end ? NAN : v;
 }
+static int64_t row_n(const row *r) { return strtoll(r->field[C_N], NULL, 10); }
+static int64_t table_last(const table *t) { return t->n ? strtoll(t->rows[t->n - 1].field[C_N], NULL, 10) : 0; }
 static int row_is(const row *r, int column, const char *value) { return strcmp(r->field[column], value) == 0; }
 static int row_keep(const row *r) { return row_is(r, C_VERDICT, "KEEP"); }
 static int row_baseline(const row *r) { return row_is(r, C_VERDICT, "BASELINE"); }
@@ -3572,8 +3621,8 @@ static double baseline_ms(const table *t, int n, const row *like)
     double best = NAN;
     int i;
     for (i = 0; i < n && i < t->n; i++)
-        if (row_baseline(&t->row[i]) && row_group(&t->row[i], like)) {
-            const double v = row_number(&t->row[i], C_T_INC);
+        if (row_baseline(&t->rows[i]) && row_group(&t->rows[i], like)) {
+            const double v = row_number(&t->rows[i], C_T_INC);
             if (v > 0 && !(best <= v)) best = v;
         }
     return best;
@@ -3608,24 +3657,19 @@ static void add_text(text *out, const char *s, size_t limit)
 /* The row of an attempt, with its newline.  before: the rows that came before it. */
 static void row_make(const attempt *a, const table *before, text *out)
 {
+    text group = text_none();
     row like;
     double base;
-    text key;
-    char field[2][256];
-    memset(&key, 0, sizeof key);
     memset(&like, 0, sizeof like);
-    add_text(&key, a->task, 200);
-    snprintf(field[0], sizeof field[0], "%.*s", (int)key.n - 1, key.data);
-    key.n = 0;
-    add_text(&key, a->device, 200);
-    snprintf(field[1], sizeof field[1], "%.*s", (int)key.n - 1, key.data);
-    text_free(&key);
-    like.field[C_TASK] = field[0];
-    like.field[C_DEVICE] = field[1];
+    field_escape(&group, a->task, 200);
+    text_append(&group, "", 1);
+    field_escape(&group, a->device, 200);
+    like.field[C_TASK] = group.data;
+    like.field[C_DEVICE] = group.data + strlen(group.data) + 1;
     base = baseline_ms(before, before->n, &like);
     if (a->verdict == V_BASELINE && !(base <= a->t_inc_ms)) base = a->t_inc_ms;
 
-    text_add(out, "%lld\t%s\t%s\t%d\t%s\t%s\t", (long long)a->n, a->utc, verdict_name(a->verdict), a->code, field[0], field[1]);
+    text_add(out, "%lld\t%s\t%s\t%d\t%s\t%s\t", (long long)a->n, a->utc, verdict_name(a->verdict), a->code, like.field[C_TASK], like.field[C_DEVICE]);
     add_text(out, a->scope, 12); add_text(out, a->via, 12); add_text(out, a->candidate_blob, 136); add_text(out, a->incumbent_blob, 136);
     add_number(out, a->gain_pct, 2); add_number(out, a->ci_lo, 2); add_number(out, a->ci_hi, 2);
     add_number(out, a->pairs > 0 ? a->wins : NAN, 0); add_number(out, a->pairs > 0 ? a->pairs : NAN, 0);
@@ -3637,6 +3681,7 @@ static void row_make(const attempt *a, const table *before, text *out)
     add_text(out, a->env_hash, 16); add_text(out, a->harness_hash, 64); add_text(out, a->reference, 64); add_text(out, a->sandbox, 23);
     add_number(out, a->lines_changed >= 0 ? a->lines_changed : NAN, 0); add_text(out, a->attack, 63); add_text(out, a->desc, 200);
     out->data[out->n - 1] = '\n';
+    text_free(&group);
 }
 
 /* r->results from the log, else from HEAD, else an empty table. */
@@ -3645,14 +3690,13 @@ static int results_load(record *r, attempt *a)
     char spec[80];
     table t;
     aopt_error err;
-    int i;
     r->results.n = 0;
     snprintf(spec, sizeof spec, "%s:results.tsv", r->log);
     if (r->log[0] && !git_blob(r, spec, &r->results)) return refuse(a, 42, "git fsck", "cannot read results.tsv of the log (%s)", r->log);
     if (!r->log[0] && !git_blob(r, "HEAD:./results.tsv", &r->results)) r->results.n = 0;
-    if (r->results.n == 0) for (i = 0; i < COLUMN_N; i++) text_add(&r->results, "%s%c", column_name[i], i + 1 < COLUMN_N ? '\t' : '\n');
+    if (r->results.n == 0) table_header(&r->results);
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
-    if (r->adopted < 0) r->adopted = t.n ? strtoll(t.row[t.n - 1].field[C_N], NULL, 10) : 0;
+    if (r->adopted < 0) r->adopted = table_last(&t);
     table_free(&t);
     return 0;
 }
@@ -3682,10 +3726,9 @@ static int results_refuse(const text *file, const text *truth, attempt *a)
 static int results_complete(const record *r, attempt *a)
 {
     char path[PATH_BYTES];
-    text file;
+    text file = text_none();
     aopt_error err;
     int rc = 0, fd;
-    memset(&file, 0, sizeof file);
     text_append(&file, "", 0);
     path_join(path, r->root, "results.tsv");
     if (access(path, F_OK) == 0 && file_read(path, RESULTS_LIMIT, &file, &err) != AOPT_OK) rc = refuse(a, 44, "./harness sync", "%s", err.message);
@@ -3707,8 +3750,7 @@ static void add_ms(text *t, double ms)
     if (!isfinite(ms)) text_add(t, "-");
     else if (ms >= 10000) text_add(t, "%.2f s", ms / 1000);
     else if (ms >= 1000) text_add(t, "%.3f s", ms / 1000);
-    else if (ms >= 100) text_add(t, "%.1f ms", ms);
-    else text_add(t, "%.3g ms", ms);
+    else text_add(t, ms >= 100 ? "%.1f ms" : "%.4g ms", ms);
 }
 
 /* Text of a row for Markdown (markup = '|') or XML (markup = '<'), at most `limit` bytes of it. */
@@ -3732,7 +3774,7 @@ static void add_escaped(text *t, const char *s, char markup, size_t limit)
 static const table *sort_table;
 static int by_time(const void *x, const void *y)
 {
-    const row *a = &sort_table->row[*(const int *)x], *b = &sort_table->row[*(const int *)y];
+    const row *a = &sort_table->rows[*(const int *)x], *b = &sort_table->rows[*(const int *)y];
     const double ta = row_number(a, C_T_CAND), tb = row_number(b, C_T_CAND);
     if (ta != tb) return ta < tb ? -1 : 1;
     return *(const int *)x - *(const int *)y;
@@ -3744,10 +3786,10 @@ static int table_groups(const table *t, int *first, int max)
 {
     int size[GROUPS], i, k, n = 0, swap;
     for (i = 0; i < t->n; i++) {
-        for (k = 0; k < n && !row_group(&t->row[first[k]], &t->row[i]); k++) { }
+        for (k = 0; k < n && !row_group(&t->rows[first[k]], &t->rows[i]); k++) { }
         if (k == n && n == max) continue;
         if (k == n) { first[n] = i; size[n++] = 0; }
-        size[k] += row_keep(&t->row[i]) ? 1 << 16 : 1;
+        size[k] += row_keep(&t->rows[i]) ? 1 << 16 : 1;
     }
     for (i = 1; i < n; i++)
         for (k = i; k > 0 && size[k] > size[k - 1]; k--) {
@@ -3767,7 +3809,7 @@ static group_count group_of(const table *t, const row *like)
     g.base = baseline_ms(t, t->n, like);
     g.best = NAN;
     for (i = 0; i < t->n; i++) {
-        const row *w = &t->row[i];
+        const row *w = &t->rows[i];
         const double v = row_number(w, C_T_CAND);
         if (!row_group(w, like)) continue;
         if (row_baseline(w)) g.baselines++; else g.attempts++;
@@ -3786,7 +3828,7 @@ static void leaderboard_make(const table *t, text *out)
     text_add(out, "# Leaderboard\n\nWritten by the harness from results.tsv: what was kept, fastest first. Times are medians measured by the judge, speed-up is over the\n"
                   "fastest measured baseline (the frozen fp32 decoder) of the same task on the same device. `./harness show ROW` prints an attempt.\n");
     for (k = 0; k < groups; k++) {
-        const row *like = &t->row[first[k]];
+        const row *like = &t->rows[first[k]];
         const group_count g = group_of(t, like);
         text_add(out, "\n## ");
         add_escaped(out, like->field[C_TASK], '|', 80); text_add(out, " on "); add_escaped(out, like->field[C_DEVICE], '|', 200);
@@ -3796,11 +3838,11 @@ static void leaderboard_make(const table *t, text *out)
         text_add(out, "| rank | time | speed-up | gain | 95 %% interval | PSNR dB | worst frame | peak MB | row | date | what |\n"
                       "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|\n");
         for (i = n = 0; i < t->n; i++)
-            if (row_group(&t->row[i], like) && (row_keep(&t->row[i]) || row_baseline(&t->row[i])) && row_number(&t->row[i], C_T_CAND) > 0) order[n++] = i;
+            if (row_group(&t->rows[i], like) && (row_keep(&t->rows[i]) || row_baseline(&t->rows[i])) && row_number(&t->rows[i], C_T_CAND) > 0) order[n++] = i;
         sort_table = t;
         qsort(order, (size_t)n, sizeof *order, by_time);
         for (i = 0; i < n; i++) {
-            const row *w = &t->row[order[i]];
+            const row *w = &t->rows[order[i]];
             const double speedup = g.base / row_number(w, C_T_CAND);
             text_add(out, "| %d | ", i + 1);
             add_ms(out, row_number(w, C_T_CAND));
@@ -3822,7 +3864,7 @@ typedef struct plot {
     double x[2], y0;                    /* first and last dot; offset of the panel in the page */
 } plot;
 typedef struct box { double x0, y0, x1, y1; } box;
-typedef struct dot { double x, y, ms; int row, keep, timed; } dot;
+typedef struct dot { double x, y, ms, step; int row, keep, timed; } dot;       /* step: log-ratio to the keep before, 0 = none */
 
 static double plot_x(const plot *p, int i) { return PLOT_LEFT + 26 + (p->n > 1 ? (PLOT_RIGHT - PLOT_LEFT - 52) * (double)i / (p->n - 1) : 0); }
 static double plot_y(const plot *p, double ms)
@@ -3893,7 +3935,7 @@ static double label_cost(const plot *p, const box *b, const box *taken, int take
         }
         if (i < n && !d[i].keep) continue;
         if (isfinite(at)) {                     /* the tread up to here, and the riser */
-            s.x0 = from; s.x1 = i < n ? d[i].x : PLOT_RIGHT; s.y0 = at - 2; s.y1 = at + 2;
+            s.x0 = from; s.x1 = i < n ? d[i].x : (double)PLOT_RIGHT; s.y0 = at - 2; s.y1 = at + 2;
             if (box_cross(b, &s)) return INFINITY;
             if (i < n) {
                 s.x0 = d[i].x - 2; s.x1 = d[i].x + 2; s.y0 = at < d[i].y ? at : d[i].y; s.y1 = at < d[i].y ? d[i].y : at;
@@ -3906,69 +3948,61 @@ static double label_cost(const plot *p, const box *b, const box *taken, int take
 }
 
 /* Label the largest steps, largest first, each where it hides least: above to the right of its step, else to the left of it. */
-static void plot_labels(const plot *p, const table *t, const dot *d, int n, box *taken, int taken_n, text *out)
+static void plot_labels(const plot *p, const table *t, dot *d, int n, box *taken, int taken_n, text *out)
 {
-    double gain[2] = { INFINITY, 0 };
     int shown, i, level;
     for (shown = 0; shown < LABEL_MAX; shown++) {
-        double before = NAN, best = INFINITY, width, gain_at = -1, x = 0, y = 0;
-        int pick = -1, side = 0, chars = 0, tied;
+        double best = INFINITY, x = 0, y = 0, width;
+        int pick = -1, lead = 0, chars = 0;
         const char *s;
-        box b, at;
+        box at;
         memset(&at, 0, sizeof at);
-        for (i = 0, tied = -1; i < n; i++) {            /* the next smaller step; equal ones by position */
-            if (!d[i].keep) continue;
-            gain[1] = isfinite(before) ? log(before / d[i].ms) : -1;
-            if (gain[1] > 0.015 && gain[1] < gain[0] && gain[1] > gain_at) { pick = i; gain_at = gain[1]; tied = 0; }
-            before = d[i].ms;
-        }
-        (void)tied;
+        for (i = 0; i < n; i++) if (d[i].step > 0.015 && (pick < 0 || d[i].step > d[pick].step)) pick = i;
         if (pick < 0) return;
-        gain[0] = gain_at;
-        for (s = t->row[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
+        for (s = t->rows[d[pick].row].field[C_DESC]; *s && chars < 36; s++) chars += ((unsigned char)*s & 0xc0) != 0x80;
         width = 6.3 * (chars + 1) + 44;
         for (level = 0; level < 14; level++) {
             const int right = level < 8, k = right ? level : (level - 7) / 2;
             const double lx = right ? d[pick].x + 8 : d[pick].x - 9 - width, ly = right ? d[pick].y - 9 - 15 * k : d[pick].y + 4 + (level % 2 ? 15 : -15) * k;
             double cost;
+            box b;
             b.x0 = lx - 2; b.x1 = lx + width + 2; b.y0 = ly - 11; b.y1 = ly + 4;
             cost = label_cost(p, &b, taken, taken_n, d, n) + 0.4 * k + (right ? 0 : 0.5);
-            if (cost < best) { best = cost; at = b; x = lx; y = ly; side = k > 0 ? (right ? 1 : -1) : 0; }
+            if (cost < best) { best = cost; at = b; x = right ? lx : lx + width; y = ly; lead = k; }
         }
-        if (!isfinite(best) || taken_n >= LABEL_MAX + 4) continue;
-        taken[taken_n++] = at;
-        if (side) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, side > 0 ? x - 2 : x + width, side > 0 ? y + 2 : y - 4);
-        text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", side < 0 || x < d[pick].x ? x + width : x, y,
-                 side < 0 || x < d[pick].x ? " text-anchor=\"end\"" : "", exp(-gain_at) > 0.9 ? 1 : 0, 100 * (1 - exp(-gain_at)));
-        add_escaped(out, t->row[d[pick].row].field[C_DESC], '<', 36);
-        text_add(out, "</text>\n");
+        if (isfinite(best)) {
+            const char *side = x < d[pick].x ? " text-anchor=\"end\"" : "";
+            taken[taken_n++] = at;
+            if (lead) text_add(out, "<path class=\"lead\" d=\"M%.1f %.1fL%.1f %.1f\"/>\n", d[pick].x, d[pick].y, x, *side ? y - 4 : y + 2);
+            text_add(out, "<text class=\"label\" x=\"%.1f\" y=\"%.1f\"%s><tspan class=\"b\">\xe2\x88\x92%.*f %%</tspan> ", x, y, side, d[pick].step < 0.1, 100 * (1 - exp(-d[pick].step)));
+            add_escaped(out, t->rows[d[pick].row].field[C_DESC], '<', 36);
+            text_add(out, "</text>\n");
+        }
+        d[pick].step = 0;
     }
 }
 
 static void plot_stairs(const plot *p, const dot *d, int n, text *out)
 {
-    text line;
+    text line = text_none();
     int i, first = 1;
-    double last = 0, x0 = 0;
-    memset(&line, 0, sizeof line);
+    double x0 = 0;
     for (i = 0; i < n; i++) {
         if (!d[i].keep) continue;
         text_add(&line, first ? "M%.1f %.1f" : "H%.1fV%.1f", d[i].x, d[i].y);
         if (first) x0 = d[i].x;
         first = 0;
-        last = d[i].y;
     }
     if (!first) {
         text_add(&line, "H%d", PLOT_RIGHT);
         text_add(out, "<path class=\"area\" d=\"%sV%.1fH%.1fZ\"/>\n<path class=\"stair\" d=\"%s\"/>\n", line.data, p->y0 + PLOT_BOTTOM, x0, line.data);
     }
-    (void)last;
     text_free(&line);
 }
 
 static void plot_panel(const table *t, int first, double y0, text *out)
 {
-    const row *like = &t->row[first];
+    const row *like = &t->rows[first];
     const group_count g = group_of(t, like);
     dot *d = (dot *)malloc((size_t)t->n * sizeof *d);
     box taken[LABEL_MAX + 6];
@@ -3979,11 +4013,12 @@ static void plot_panel(const table *t, int first, double y0, text *out)
     memset(&p, 0, sizeof p);
     p.y0 = y0;
     for (i = 0; i < t->n; i++) {
-        if (!row_group(&t->row[i], like)) continue;
+        if (!row_group(&t->rows[i], like)) continue;
         d[n].row = i;
-        d[n].ms = row_number(&t->row[i], C_T_CAND);
+        d[n].ms = row_number(&t->rows[i], C_T_CAND);
         d[n].timed = d[n].ms > 0;
-        d[n].keep = d[n].timed && (row_keep(&t->row[i]) || row_baseline(&t->row[i]));
+        d[n].keep = d[n].timed && (row_keep(&t->rows[i]) || row_baseline(&t->rows[i]));
+        d[n].step = d[n].keep && now > 0 ? log(now / d[n].ms) : 0;
         if (d[n].keep) now = d[n].ms;
         n++;
     }
@@ -4016,7 +4051,7 @@ static void plot_panel(const table *t, int first, double y0, text *out)
         taken[taken_n].x0 = PLOT_RIGHT - 130; taken[taken_n].x1 = PLOT_RIGHT; taken[taken_n].y0 = y - 18; taken[taken_n++].y1 = y + 2;
     }
     for (i = 0; i < n; i++) {
-        const row *w = &t->row[d[i].row];
+        const row *w = &t->rows[d[i].row];
         text_add(out, "<g><title>row %s, %s", w->field[C_N], w->field[C_VERDICT]);
         if (row_keep(w)) text_add(out, " %s %%", w->field[C_GAIN]);
         if (d[i].timed) { text_add(out, ", "); add_ms(out, d[i].ms); }
@@ -4040,7 +4075,7 @@ static void progress_make(const table *t, text *out)
 {
     int first[GROUPS], k, height, groups = table_groups(t, first, GROUPS);
     if (groups > PLOT_MAX) groups = PLOT_MAX;
-    while (groups > 1 && group_of(t, &t->row[first[groups - 1]]).attempts == 0) groups--;
+    while (groups > 1 && group_of(t, &t->rows[first[groups - 1]]).attempts == 0) groups--;
     height = (groups ? groups : 1) * PLOT_H;
     text_add(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n"
         "<title>Every attempt, and what was kept</title>\n<style>\n"
@@ -4084,7 +4119,6 @@ static void progress_block(const row *w, const char *profile, text *out)
     enum { TOP = 12 };
     profile_item item[AOPT_PROFILE_MAX];
     const int n = profile_items(profile, item, AOPT_PROFILE_MAX);
-    double total = 0, floor_ms = 0;
     const char *p;
     int i;
     text_add(out, "%s\n## Latest profile\n\nRow %s, ", progress_begin, w->field[C_N]);
@@ -4094,10 +4128,7 @@ static void progress_block(const row *w, const char *profile, text *out)
     text_add(out, ": ");
     add_escaped(out, w->field[C_DESC], '|', 200);
     text_add(out, "\n\n| item | calls | time | share | GFLOP/s | GB/s | x over its roofline |\n|---|---:|---:|---:|---:|---:|---:|\n");
-    for (i = 0; i < n; i++) {
-        total += item[i].ms;
-        if (isfinite(item[i].floor_ms)) floor_ms += item[i].floor_ms;
-        if (i >= TOP) continue;
+    for (i = 0; i < n && i < TOP; i++) {
         text_add(out, "| ");
         add_escaped(out, item[i].name, '|', 63);
         text_add(out, " | %.0f | ", item[i].calls);
@@ -4108,11 +4139,6 @@ static void progress_block(const row *w, const char *profile, text *out)
         text_add(out, item[i].floor_ms > 0 ? "%.1f |\n" : "- |\n", item[i].ms / item[i].floor_ms);
     }
     if (n > TOP) text_add(out, "\n%d smaller items are in `./harness show %s`.\n", n - TOP, w->field[C_N]);
-    if (floor_ms > 0) {
-        text_add(out, "\nWhole task: ");
-        add_ms(out, total); text_add(out, " in items whose floor is "); add_ms(out, floor_ms);
-        text_add(out, ", %.1fx from the roofline.\n", total / floor_ms);
-    }
     for (p = profile; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
         if (*p == '#') { text_add(out, "\n"); text_append(out, p + 1 + (p[1] == ' '), strcspn(p + 1 + (p[1] == ' '), "\n")); text_add(out, "\n"); }
     text_add(out, "%s\n", progress_end);
@@ -4145,22 +4171,20 @@ static int log_profile(const record *r, text *profile, int64_t *n)
 /* The block for the log's newest profile, "" if there is none. */
 static void progress_block_latest(const record *r, const table *t, text *out)
 {
-    text profile;
+    text profile = text_none();
     int64_t n;
     int i;
-    memset(&profile, 0, sizeof profile);
     text_append(out, "", 0);
     if (log_profile(r, &profile, &n))
         for (i = 0; i < t->n; i++)
-            if (strtoll(t->row[i].field[C_N], NULL, 10) == n) progress_block(&t->row[i], profile.data, out);
+            if (row_n(&t->rows[i]) == n) progress_block(&t->rows[i], profile.data, out);
     text_free(&profile);
 }
 
 static aopt_status file_update(const char *path, const text *want, aopt_error *err)
 {
-    text have;
+    text have = text_none();
     int same;
-    memset(&have, 0, sizeof have);
     same = file_read(path, RESULTS_LIMIT, &have, NULL) == AOPT_OK && have.n == want->n && memcmp(have.data, want->data, have.n) == 0;
     text_free(&have);
     return same ? AOPT_OK : file_write(path, want->data, want->n, 0644, err);
@@ -4170,13 +4194,10 @@ static aopt_status file_update(const char *path, const text *want, aopt_error *e
 static int views_write(const record *r, attempt *a)
 {
     char path[PATH_BYTES];
-    text view, block, page;
+    text view = text_none(), block = text_none(), page = text_none();
     aopt_error err;
     table t;
     int bad;
-    memset(&view, 0, sizeof view);
-    memset(&block, 0, sizeof block);
-    memset(&page, 0, sizeof page);
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "git log -p results.tsv", "%s", err.message);
     leaderboard_make(&t, &view);
     path_join(path, r->root, "leaderboard.md");
@@ -4209,23 +4230,12 @@ static int blob_line(const record *r, text *tree, const char *name, const char *
     return 1;
 }
 
-static int git_commit(const record *r, const char *tree, const char *parent1, const char *parent2, const char *date, const text *message, char hex[65])
+/* parent "" = none; parent2 only beside parent. */
+static int git_commit(const record *r, const char *tree, const char *parent, const char *parent2, const char *date, const text *message, char hex[65])
 {
-    const char *args[10];
-    git_extra x;
-    text t;
-    int i = 0, ok;
-    memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
-    x.date = date; x.input = message->data; x.input_n = message->n;
-    args[i++] = "commit-tree"; args[i++] = tree;
-    if (parent1[0]) { args[i++] = "-p"; args[i++] = parent1; }
-    if (parent2[0]) { args[i++] = "-p"; args[i++] = parent2; }
-    args[i++] = "-F"; args[i++] = "-"; args[i] = NULL;
-    hex[0] = 0;
-    ok = git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", hex) == 1;
-    text_free(&t);
-    return ok;
+    git_extra x = git_input(message->data, message->n);
+    x.date = date;
+    return git_object(r, &x, hex, parent2[0] ? "commit-tree %s -F - -p %s -p %s" : parent[0] ? "commit-tree %s -F - -p %s" : "commit-tree %s -F -", tree, parent, parent2);
 }
 
 static void attempt_text(const attempt *a, text *out);
@@ -4233,16 +4243,13 @@ static void attempt_text(const attempt *a, text *out);
 /* The commit of an attempt on the log: everything that one run leaves behind. */
 static int log_commit(const record *r, const attempt *a, const text *source, const text *row_text, char hex[65])
 {
-    const char *const args[] = { "mktree", NULL };
     const struct { const char *name, *data; } part[] = { { "gate.txt", a->gate_text }, { "samples.tsv", a->samples }, { "build.log", a->build_log },
                                                           { "stderr.tail", a->stderr_tail }, { "profile.txt", a->profile } };
     char tree_hex[65] = "", spec[96];
-    text tree, t;
+    text tree = text_none(), t = text_none();
     git_extra x;
     size_t i, n;
     int ok = 1;
-    memset(&tree, 0, sizeof tree);
-    memset(&t, 0, sizeof t);
     for (i = 0; i < 2; i++) if (source[i].data) ok = ok && blob_line(r, &tree, source_name[i], source[i].data, source[i].n);
     ok = ok && blob_line(r, &tree, "row.tsv", row_text->data, row_text->n);
     text_append(&t, r->results.data, r->results.n);
@@ -4264,10 +4271,8 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
         if (!r->log[0] || !git_blob(r, spec, &t)) t.n = 0;
     }
     if (t.n > 0) ok = ok && blob_line(r, &tree, "latest.profile", t.data, t.n);
-    memset(&x, 0, sizeof x);
-    x.input = tree.data; x.input_n = tree.n;
-    t.n = 0;
-    ok = ok && git_run(r, &x, &t, NULL, args) == 0 && t.data && sscanf(t.data, "%64s", tree_hex) == 1;
+    x = git_input(tree.data, tree.n);
+    ok = ok && git_object(r, &x, tree_hex, "mktree");
     t.n = 0;
     text_add(&t, "%lld %s %s: ", (long long)a->n, verdict_name(a->verdict), a->task);
     field_escape(&t, a->desc, 200);
@@ -4284,33 +4289,24 @@ static int log_commit(const record *r, const attempt *a, const text *source, con
 /* A commit on the branch: HEAD's tree with `n` files replaced; the log's tip is its second parent. */
 static int branch_commit(const record *r, const char *const *name, const text *data, int n, const char *log, const char *date, const text *message, char hex[65])
 {
-    const char *const args[] = { "update-index", "--add", "-z", "--index-info", NULL };
     char index[PATH_BYTES], lock[PATH_BYTES], blob[65], was[65], mode[8], tree[65];
-    const char *read_args[] = { "read-tree", "HEAD", NULL }, *write_args[] = { "write-tree", NULL };
     git_extra x;
-    text t;
+    text t = text_none();
     int i, ok = 1;
-    memset(&x, 0, sizeof x);
-    memset(&t, 0, sizeof t);
     path_join(index, r->dir, "index");
     path_join(lock, r->dir, "index.lock");      /* ours alone, left by a killed run */
     unlink(index);
     unlink(lock);
-    read_args[1] = r->head;
-    x.index = index;
-    ok = git_run(r, &x, NULL, NULL, read_args) == 0;
     for (i = 0; i < n && ok; i++) {
         ok = git_hash(r, data[i].data, data[i].n, 1, blob);
         git_entry(r, r->head, name[i], was, mode);
         text_add(&t, "%s %s\t%s%s", strncmp(mode, "100", 3) == 0 ? mode : "100644", blob, r->prefix, name[i]);
         text_append(&t, "", 1);
     }
-    x.input = t.data; x.input_n = t.n;
-    ok = ok && git_run(r, &x, NULL, NULL, args) == 0;
-    x.input = NULL; x.input_n = 0;
-    t.n = 0;
-    ok = ok && git_run(r, &x, &t, NULL, write_args) == 0 && t.data && sscanf(t.data, "%64s", tree) == 1;
-    ok = ok && git_commit(r, tree, r->head, log, date, message, hex);
+    x = git_input(t.data, t.n);
+    x.index = index;
+    ok = ok && git_run(r, &x, NULL, "read-tree %s", r->head) == 0 && git_run(r, &x, NULL, "update-index --add -z --index-info") == 0
+         && git_object(r, &x, tree, "write-tree") && git_commit(r, tree, r->head, log, date, message, hex);
     unlink(index);
     text_free(&t);
     return ok;
@@ -4320,17 +4316,14 @@ static int branch_commit(const record *r, const char *const *name, const text *d
 static int keep_commit(const record *r, const attempt *a, const text *source, const char *log, char hex[65])
 {
     const char *name[6];
-    text data[6], message, page, block;
+    text data[6], message = text_none(), page = text_none(), block = text_none();
     record after = *r;
     aopt_error err;
     table t;
     int n = 0, i, ok;
     memset(data, 0, sizeof data);
-    memset(&message, 0, sizeof message);
-    memset(&page, 0, sizeof page);
-    memset(&block, 0, sizeof block);
     snprintf(after.log, sizeof after.log, "%s", log);
-    memset(&after.results, 0, sizeof after.results);
+    after.results = text_none();
     if (a->verdict == V_KEEP)
         for (i = 0; i < 2; i++)
             if (source[i].data) { name[n] = source_name[i]; text_append(&data[n++], source[i].data, source[i].n); }
@@ -4361,14 +4354,6 @@ static int keep_commit(const record *r, const attempt *a, const text *source, co
     return ok;
 }
 
-/* "a+b" -> a, b; "" where there is none. */
-static void blob_split(const char *joined, char out[2][65])
-{
-    const char *plus = strchr(joined, '+');
-    snprintf(out[0], 65, "%.*s", plus ? (int)(plus - joined) : 64, joined);
-    snprintf(out[1], 65, "%s", plus ? plus + 1 : "");
-}
-
 /* Name of HEAD's sources in the scope of an attempt: "optimize.c's blob[+autoopt_kernels.cuh's]". */
 static void head_blobs(const record *r, int library, char out[136])
 {
@@ -4387,7 +4372,7 @@ static int record_count_lines(const record *r, const attempt *a)
     blob_split(a->candidate_blob, to);
     for (i = 0; i < 2; i++) {
         if (!from[i][0] || !to[i][0] || strcmp(from[i], to[i]) == 0) continue;
-        if (!git_line(r, line, sizeof line, "diff", "--no-ext-diff", "--no-textconv", "--numstat", from[i], to[i], (const char *)NULL)
+        if (!git_line(r, line, sizeof line, "diff --no-ext-diff --no-textconv --numstat %s %s", from[i], to[i])
             || sscanf(line, "%lld %lld", &plus, &minus) != 2) return -1;
         sum += plus + minus;
     }
@@ -4399,7 +4384,7 @@ static int record_count_lines(const record *r, const attempt *a)
    0, or a code >= 40 with a->why.  Nothing is changed before everything has been made and written down in `pending`. */
 static int record_finish(record *r, attempt *a, const char *dir, int strict)
 {
-    char path[PATH_BYTES], head[136], branch[256], number[24], got[136];
+    char path[PATH_BYTES], head[136], branch[256], number[24], got[136], hex[65];
     const int library = strchr(a->candidate_blob, '+') != NULL, commits = a->verdict == V_KEEP || a->verdict == V_BASELINE;
     text source[2], row_text;
     aopt_error err;
@@ -4416,26 +4401,26 @@ static int record_finish(record *r, attempt *a, const char *dir, int strict)
     if (strcmp(branch, r->branch) != 0 || (commits && strcmp(head, a->incumbent_blob) != 0))
         return refuse(a, 45, "run it again", "HEAD changed during the run: nothing is recorded, and optimize.c is as you left it");
     if (table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return refuse(a, 44, "./harness sync", "%s", err.message);
-    a->n = t.n ? strtoll(t.row[t.n - 1].field[C_N], NULL, 10) + 1 : 1;
+    a->n = table_last(&t) + 1;
     got[0] = 0;
     for (i = 0; i < 1 + library && rc == 0; i++) {
         path_join(path, dir, source_name[i]);
         if (file_read(path, SOURCE_LIMIT, &source[i], &err) != AOPT_OK) rc = refuse(a, 44, "run it again", "%s", err.message);
-        else if (!git_hash(r, source[i].data, source[i].n, 1, p.candidate[i])) rc = refuse(a, 42, "free some space", "git cannot store %s", path);
-        else snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", i ? "+" : "", p.candidate[i]);
+        else if (!git_hash(r, source[i].data, source[i].n, 1, hex)) rc = refuse(a, 42, "free some space", "git cannot store %s", path);
+        else snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", i ? "+" : "", hex);
     }
     if (rc == 0 && strcmp(got, a->candidate_blob) != 0) rc = refuse(a, 44, "run it again", "%s is not what was judged: %s, expected %s", dir, got, a->candidate_blob);
     if (rc == 0) {
         a->lines_changed = record_count_lines(r, a);
         row_make(a, &t, &row_text);
-        p.n = a->n;
-        blob_split(head, p.head_blob);
+        snprintf(p.n, sizeof p.n, "%lld", (long long)a->n);
+        if (a->verdict != V_BASELINE) snprintf(p.judged, sizeof p.judged, "%s", got);
+        snprintf(p.wanted, sizeof p.wanted, "%s", head);
         snprintf(p.verdict, sizeof p.verdict, "%s", verdict_name(a->verdict));
         snprintf(p.root, sizeof p.root, "%s", r->root); snprintf(p.gitdir, sizeof p.gitdir, "%s", r->gitdir);
         snprintf(p.branch, sizeof p.branch, "%s", r->branch); snprintf(p.old_head, sizeof p.old_head, "%s", r->head);
         snprintf(p.old_log, sizeof p.old_log, "%s", r->log);
         snprintf(p.strict, sizeof p.strict, "%s", strict ? "1" : "");
-        if (a->verdict == V_BASELINE) memset(p.candidate, 0, sizeof p.candidate);
         RECORD_STEP();
         if (!log_commit(r, a, source, &row_text, p.new_log) || (commits && r->branch[0] && !keep_commit(r, a, source, p.new_log, p.new_head)))
             rc = refuse(a, 42, "free some space, see git fsck, then run this again", "git cannot store the attempt; nothing was changed");
@@ -4495,7 +4480,7 @@ static void attempt_text(const attempt *a, text *out)
 /* The reverse.  0 = a field is absent or not readable. */
 static int attempt_parse(const char *data, attempt *a)
 {
-    char v[600], key[16], where[80];
+    char v[600], key[24], where[80];
     int i, ok = kv_get(data, "verdict", v, sizeof v);
     attempt_init(a);
     for (i = V_NONE; i <= V_REFUSED && strcmp(verdict_name((verdict_id)i), v) != 0; i++) { }
@@ -4526,13 +4511,13 @@ typedef struct job {
     int64_t adopted;
     int n;                              /* candidates, numbered from 1 */
     int approve;                        /* as in judge_job */
-    text text;                          /* job.tsv */
+    text lines;                         /* job.tsv */
     table known;                        /* results.tsv as it was packed */
 } job;
 
 static void job_free(job *j)
 {
-    text_free(&j->text);
+    text_free(&j->lines);
     table_free(&j->known);
 }
 
@@ -4541,10 +4526,9 @@ static int pack_tree(const record *r, const char *job_dir, const char *name, con
 {
     char dir[PATH_BYTES], path[PATH_BYTES], source[PATH_BYTES], blob[65], joined[136] = "", hex[65], key[64];
     struct stat st;
-    text t;
+    text t = text_none();
     aopt_error err;
     int i, rc = 0;
-    memset(&t, 0, sizeof t);
     path_join(dir, job_dir, name);
     if (mkdir(dir, 0777) != 0) return refuse(a, 42, "free some space, mend the permissions", "%s: %s", dir, strerror(errno));
     for (i = 0; i < 1 + library && rc == 0; i++) {
@@ -4579,9 +4563,8 @@ static int job_pack(const record *r, const char *dir, const char *task_name, con
     const int library = strcmp(scope, "library") == 0;
     char name[64], key[80], number[24], hex[65], path[PATH_BYTES];
     aopt_error err;
-    text t;
+    text t = text_none();
     int i, rc = 0;
-    memset(&t, 0, sizeof t);
     if (mkdir(dir, 0777) != 0) return refuse(a, 2, "name a folder that does not exist yet", "%s: %s", dir, strerror(errno));
     kv_add(&t, "format", "1");
     kv_add(&t, "parent", r->head); kv_add(&t, "task", task_name); kv_add(&t, "scope", scope); kv_add(&t, "harness_hash", harness_hash);
@@ -4612,54 +4595,60 @@ static int job_load(job *j, const char *dir, attempt *a)
     static const char next[] = "pack it again";
     char path[PATH_BYTES], name[64], key[80], want[65], hex[65], number[24];
     aopt_error err;
-    text t;
+    text t = text_none();
     const char *seal;
     int i;
     memset(j, 0, sizeof *j);
-    memset(&t, 0, sizeof t);
     snprintf(j->dir, sizeof j->dir, "%s", dir);
     path_join(path, dir, "job.tsv");
-    if (file_read(path, RESULTS_LIMIT, &j->text, &err) != AOPT_OK) return refuse(a, 2, "./harness pack JOB makes one", "%s", err.message);
-    seal = strstr(j->text.data, "\nseal\t");
-    sha256_hex(j->text.data, seal ? (size_t)(seal + 1 - j->text.data) : 0, hex);
-    if (!kv_get(j->text.data, "seal", j->seal, sizeof j->seal) || strcmp(hex, j->seal) != 0) return refuse(a, 44, next, "%s was edited after it was packed", path);
-    if (!kv_get(j->text.data, "format", number, sizeof number) || strcmp(number, "1") != 0) return refuse(a, 44, next, "%s: format %s, expected 1", path, number);
-    kv_get(j->text.data, "parent", j->parent, sizeof j->parent); kv_get(j->text.data, "task", j->task, sizeof j->task);
-    kv_get(j->text.data, "scope", j->scope, sizeof j->scope); kv_get(j->text.data, "harness_hash", j->harness_hash, sizeof j->harness_hash);
-    kv_get(j->text.data, "incumbent", j->incumbent, sizeof j->incumbent);
-    kv_get(j->text.data, "adopted", number, sizeof number); j->adopted = strtoll(number, NULL, 10);
-    kv_get(j->text.data, "candidates", number, sizeof number); j->n = atoi(number);
+    if (file_read(path, RESULTS_LIMIT, &j->lines, &err) != AOPT_OK) return refuse(a, 2, "./harness pack JOB makes one", "%s", err.message);
+    seal = strstr(j->lines.data, "\nseal\t");
+    sha256_hex(j->lines.data, seal ? (size_t)(seal + 1 - j->lines.data) : 0, hex);
+    if (!kv_get(j->lines.data, "seal", j->seal, sizeof j->seal) || strcmp(hex, j->seal) != 0) return refuse(a, 44, next, "%s was edited after it was packed", path);
+    if (!kv_get(j->lines.data, "format", number, sizeof number) || strcmp(number, "1") != 0) return refuse(a, 44, next, "%s: format %s, expected 1", path, number);
+    kv_get(j->lines.data, "parent", j->parent, sizeof j->parent); kv_get(j->lines.data, "task", j->task, sizeof j->task);
+    kv_get(j->lines.data, "scope", j->scope, sizeof j->scope); kv_get(j->lines.data, "harness_hash", j->harness_hash, sizeof j->harness_hash);
+    kv_get(j->lines.data, "incumbent", j->incumbent, sizeof j->incumbent);
+    kv_get(j->lines.data, "adopted", number, sizeof number); j->adopted = strtoll(number, NULL, 10);
+    kv_get(j->lines.data, "candidates", number, sizeof number); j->n = atoi(number);
     for (i = 0; i <= j->n; i++) {
         snprintf(name, sizeof name, i ? "candidate-%d" : "incumbent", i);
         snprintf(key, sizeof key, "%s_hash", name);
         path_join(path, dir, name);
-        if (!kv_get(j->text.data, key, want, sizeof want) || tree_sha256(path, hex, &err) != AOPT_OK || strcmp(hex, want) != 0)
+        if (!kv_get(j->lines.data, key, want, sizeof want) || tree_sha256(path, hex, &err) != AOPT_OK || strcmp(hex, want) != 0)
             return refuse(a, 44, next, "%s is not what was packed: SHA-256 %.12s, expected %.12s", path, hex, want);
     }
     path_join(path, dir, "results.tsv");
     if (file_read(path, RESULTS_LIMIT, &t, &err) != AOPT_OK || table_parse(t.data, t.n, &j->known, &err) != AOPT_OK) refuse(a, 44, next, "%s", err.message);
     else {
         sha256_hex(t.data, t.n, hex);
-        if (!kv_get(j->text.data, "results_hash", want, sizeof want) || strcmp(hex, want) != 0) refuse(a, 44, next, "%s was edited after it was packed", path);
+        if (!kv_get(j->lines.data, "results_hash", want, sizeof want) || strcmp(hex, want) != 0) refuse(a, 44, next, "%s was edited after it was packed", path);
         else { text_free(&t); return 0; }
     }
     text_free(&t);
     return a->code;
 }
 
+/* Tree k (0 = incumbent) of a JOB: its folder; a line of job.tsv about it: "" = its blobs, _hash, _desc, _attack. */
 static void job_tree(const job *j, int k, char out[PATH_BYTES])
 {
     char name[64];
     snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
     path_join(out, j->dir, name);
 }
+static void job_get(const job *j, int k, const char *what, char *out, size_t out_bytes)
+{
+    char key[80];
+    if (k) snprintf(key, sizeof key, "candidate-%d%s", k, what);
+    else snprintf(key, sizeof key, "incumbent%s", what);
+    kv_get(j->lines.data, key, out, out_bytes);
+}
 
 /* Seal of a result: its texts, tied to the job and to the result that made its incumbent. */
 static void result_seal(const job *j, const char *before, const attempt *a, char hex[65])
 {
     aopt_sha256 s;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     aopt_sha256_begin(&s);
     aopt_sha256_add(&s, j->seal, strlen(j->seal));
     aopt_sha256_add(&s, before, strlen(before));
@@ -4678,9 +4667,8 @@ static int result_write(const job *j, int k, const char *before, attempt *a)
     char name[64], dir[PATH_BYTES], path[PATH_BYTES], final[PATH_BYTES];
     attempt failed;
     aopt_error err;
-    text t;
+    text t = text_none();
     int bad;
-    memset(&t, 0, sizeof t);
     snprintf(name, sizeof name, "result-%d", k);
     path_join(final, j->dir, name);
     snprintf(name, sizeof name, "result-%d.tmp", k);
@@ -4708,9 +4696,8 @@ static int result_read(const job *j, int k, const char *before, attempt *a)
 {
     char name[64], dir[PATH_BYTES], path[PATH_BYTES], hex[65];
     aopt_error err;
-    text t;
+    text t = text_none();
     int ok;
-    memset(&t, 0, sizeof t);
     snprintf(name, sizeof name, "result-%d", k);
     path_join(dir, j->dir, name);
     if (access(dir, F_OK) != 0) return -1;
@@ -4728,44 +4715,32 @@ static int result_read(const job *j, int k, const char *before, attempt *a)
     return ok ? 0 : refuse(a, 44, "measure it again: remove that folder, then ./harness measure", "%s was edited after it was measured", dir);
 }
 
-/* The row that makes an attempt a NOOP, 0 if none: same sides, harness, task and device, measured in this clone.  Unchanged code
-   counts as measured if it was kept or taken as baseline. */
-static int64_t job_known(const job *j, const attempt *a)
+/* The newest row of this clone that makes an attempt a NOOP, 0 if none: same sides, harness, task and device; unchanged code counts as
+   measured if it was kept or taken as baseline.  baseline = 1: the newest baseline of the attempt's task and device. */
+static int64_t job_known(const job *j, const attempt *a, int baseline)
 {
     const int same = strcmp(a->candidate_blob, a->incumbent_blob) == 0;
-    char task_name[256], device[256];
+    text task_name = text_none(), device = text_none();
     int64_t n = 0;
     int i;
+    field_escape(&task_name, a->task, 200);
+    field_escape(&device, a->device, 200);
     for (i = 0; i < j->known.n; i++) {
-        const row *w = &j->known.row[i];
-        field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
-        field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
-        if (strtoll(w->field[C_N], NULL, 10) <= j->adopted || strcmp(task_name, a->task) != 0 || strcmp(device, a->device) != 0
-            || !row_is(w, C_HARNESS, a->harness_hash) || !row_is(w, C_CANDIDATE, a->candidate_blob)) continue;
-        if (same ? row_keep(w) || row_baseline(w) : row_is(w, C_PARENT, a->incumbent_blob)) n = strtoll(w->field[C_N], NULL, 10);
+        const row *w = &j->known.rows[i];
+        if (row_n(w) <= j->adopted || !row_is(w, C_TASK, task_name.data) || !row_is(w, C_DEVICE, device.data)) continue;
+        if (baseline ? row_baseline(w) : row_is(w, C_HARNESS, a->harness_hash) && row_is(w, C_CANDIDATE, a->candidate_blob)
+            && (same ? row_keep(w) || row_baseline(w) : row_is(w, C_PARENT, a->incumbent_blob))) n = row_n(w);
     }
+    text_free(&task_name);
+    text_free(&device);
     return n;
 }
 
-/* Whether this clone has a baseline of the attempt's task and device. */
-static int job_has_baseline(const job *j, const attempt *a)
-{
-    char task_name[256], device[256];
-    int i;
-    for (i = 0; i < j->known.n; i++) {
-        const row *w = &j->known.row[i];
-        field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
-        field_unescape(w->field[C_DEVICE], strlen(w->field[C_DEVICE]), device, sizeof device);
-        if (row_baseline(w) && strtoll(w->field[C_N], NULL, 10) > j->adopted && strcmp(task_name, a->task) == 0 && strcmp(device, a->device) == 0) return 1;
-    }
-    return 0;
-}
-
-/* Judge candidate k against the tree `incumbent` (0 = the packed one; k = 0: the baseline of the incumbent).  Fills a; 0, or the judge's
-   or our refusal. */
+/* Judge tree k against the tree `incumbent` (k = 0: the baseline of the incumbent).  Fills a; 0, or a refusal. */
 static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt *a)
 {
-    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], key[80], name[64];
+    char candidate_dir[PATH_BYTES], incumbent_dir[PATH_BYTES], desc[204];
+    attempt profiled;
     judge_job jj;
     aopt_error err;
     int64_t known;
@@ -4773,46 +4748,37 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
     memset(&jj, 0, sizeof jj);
     job_tree(j, k, candidate_dir);
     job_tree(j, incumbent, incumbent_dir);
-    snprintf(name, sizeof name, k ? "candidate-%d" : "incumbent", k);
-    kv_get(j->text.data, name, a->candidate_blob, sizeof a->candidate_blob);
-    snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->text.data, key, a->candidate, sizeof a->candidate);
-    snprintf(key, sizeof key, "%s_desc", name);
-    kv_get(j->text.data, key, a->desc, sizeof a->desc);
-    snprintf(key, sizeof key, "%s_attack", name);
-    kv_get(j->text.data, key, a->attack, sizeof a->attack);
-    snprintf(name, sizeof name, incumbent ? "candidate-%d" : "incumbent", incumbent);
-    kv_get(j->text.data, name, a->incumbent_blob, sizeof a->incumbent_blob);
-    snprintf(key, sizeof key, "%s_hash", name);
-    kv_get(j->text.data, key, a->incumbent, sizeof a->incumbent);
-    if (k == 0) snprintf(a->desc, sizeof a->desc, "baseline");
+    job_get(j, k, "", a->candidate_blob, sizeof a->candidate_blob);
+    job_get(j, incumbent, "", a->incumbent_blob, sizeof a->incumbent_blob);
+    job_get(j, k || j->n ? k : 1, "_desc", desc, sizeof desc);          /* unchanged code: what was said goes to the baseline */
+    if (!desc[0]) snprintf(desc, sizeof desc, "baseline");
+    snprintf(a->desc, sizeof a->desc, "%s", desc);
+    job_get(j, k, "_attack", a->attack, sizeof a->attack);
     snprintf(a->scope, sizeof a->scope, "%s", j->scope);
     snprintf(a->via, sizeof a->via, "local");
     snprintf(a->task, sizeof a->task, "%s", j->task);
-    now_utc(a->utc);
-    jj.task = goals_task_named(g, j->task);
-    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
-    device_name(a->device, sizeof a->device);
     snprintf(a->harness_hash, sizeof a->harness_hash, "%s", j->harness_hash);
-    known = job_known(j, a);
-    if (k == 0 && j->n > 0 ? job_has_baseline(j, a) : known > 0 || (k > 0 && strcmp(a->candidate_blob, a->incumbent_blob) == 0)) {
+    now_utc(a->utc);
+    device_name(a->device, sizeof a->device);
+    known = job_known(j, a, k == 0 && j->n > 0);
+    if (known || (k > 0 && strcmp(a->candidate_blob, a->incumbent_blob) == 0)) {
         a->verdict = V_NOOP;
         a->code = 3;
-        snprintf(a->why, sizeof a->why, "this code was measured here before%s", known ? "" : ": it is the incumbent");
-        if (known) snprintf(a->why + strlen(a->why), sizeof a->why - strlen(a->why), ": row %lld", (long long)known);
+        snprintf(a->why, sizeof a->why, known ? "this code was measured here before: row %lld" : "this code is the incumbent", (long long)known);
         snprintf(a->next, sizeof a->next, "edit optimize.c");
         return 0;
     }
-    jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = a->desc;
-    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
-    jj.goals = g; jj.approve = j->approve;
+    jj.task = goals_task_named(g, j->task);
+    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
+    jj.goals = g; jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
+    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0; jj.approve = j->approve;
     if (judge_attempt(&jj, a, &err) != AOPT_OK) return refuse(a, 125, "./harness verify", "%s", err.message);
-    if (a->verdict == V_KEEP || a->verdict == V_BASELINE) {     /* a profile that fails costs nothing but itself */
-        attempt profiled;
-        attempt_init(&profiled);
-        if (judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) { a->profile = profiled.profile; profiled.profile = NULL; }
-        attempt_free(&profiled);
+    attempt_init(&profiled);
+    if ((a->verdict == V_KEEP || a->verdict == V_BASELINE) && judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) {
+        a->profile = profiled.profile;          /* a profile that fails costs nothing but itself */
+        profiled.profile = NULL;
     }
+    attempt_free(&profiled);
     return a->verdict == V_REFUSED ? a->code : 0;
 }
 
@@ -4827,12 +4793,11 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     char before[65] = "", dir[PATH_BYTES];
     const double start = aopt_seconds();
     double slowest = 0;
-    text seals;
-    const char *const args[] = { "log", "--format=%(trailers:key=Autoopt-Seal,valueonly)", "--first-parent", r && r->log[0] ? r->log : "HEAD", NULL };
+    text seals = text_none();
     int k, rc = 0, incumbent = 0, recorded = 0, done = 0;
-    memset(&seals, 0, sizeof seals);
     text_append(&seals, "", 0);
-    if (r && !strict) git_run(r, NULL, &seals, NULL, args);
+    if (measure) rc = lock_gpu(a);
+    if (r && !strict) git_run(r, NULL, &seals, "log --format=%(trailers:key=Autoopt-Seal,valueonly) --first-parent %s", r->log[0] ? r->log : "HEAD");
     for (k = 0; k <= j->n && rc == 0; k++) {
         attempt_free(a);
         if ((rc = result_read(j, k, before, a)) > 0) break;
@@ -4867,11 +4832,24 @@ static int job_run(job *j, record *r, const goals *g, int measure, double budget
     return a->code;
 }
 
+/* Scope library: the kernels are the experiment.  Their first half, the judge's, is checked when they are built. */
+static void goals_scope(goals *g, int library)
+{
+    int i, n = 0;
+    for (i = 0; i < g->frozen_n; i++) {
+        if (library && strcmp(g->frozen[i], source_name[1]) == 0) continue;
+        if (n != i) memcpy(g->frozen[n], g->frozen[i], sizeof g->frozen[0]);
+        n++;
+    }
+    g->frozen_n = n;
+}
+
 /* goals.json, and that nothing frozen was touched: 40. */
-static int goals_open(goals *g, char harness_hash[65], attempt *a)
+static int goals_open(goals *g, int library, char harness_hash[65], attempt *a)
 {
     aopt_error err;
     if (goals_load("goals.json", g, &err) != AOPT_OK) return refuse(a, 40, "git checkout HEAD -- goals.json", "%s", err.message);
+    goals_scope(g, library);
     if (frozen_check(g, harness_hash, &err) != AOPT_OK) return refuse(a, 40, "restore it as said, or (people) commit it and ./build.sh", "%s", err.message);
     return 0;
 }
@@ -4902,7 +4880,7 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     }
     if (rc == 0) {
         j.approve = approve;
-        kv_get(j.text.data, "candidate-1", candidate, sizeof candidate);
+        job_get(&j, 1, "", candidate, sizeof candidate);
         if (strcmp(candidate, j.incumbent) == 0) j.n = 0;       /* unchanged code: the baseline alone */
         rc = job_run(&j, &r, g, 1, 0, 1, &a);
     } else verdict_print(&a);
@@ -4910,6 +4888,14 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     job_free(&j);
     record_close(&r);
     return rc;
+}
+
+/* What pack and record start with. */
+static int record_begin(record *r, goals *g, int library, char harness_hash[65], attempt *a)
+{
+    int rc = record_open(r, 1, a);
+    if (rc == 0) rc = goals_open(g, library, harness_hash, a);
+    return rc == 0 ? results_complete(r, a) : rc;
 }
 
 static const task *choose_task(const goals *g, const char *name, aopt_error *err);
@@ -4953,9 +4939,7 @@ static int command_pack(int argc, char **argv)
     if (!dir || (strcmp(scope, "optimize") != 0 && strcmp(scope, "library") != 0)) return usage_error(usage);
     if (n == 0) { item[0].from = strcmp(scope, "library") == 0 ? "." : "optimize.c"; item[0].desc = desc ? desc : "optimize.c"; item[n++].attack = attack; }
     attempt_init(&a);
-    rc = record_open(&r, 1, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
-    if (rc == 0) rc = results_complete(&r, &a);
+    rc = record_begin(&r, &g, strcmp(scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && !(t = choose_task(&g, task_name, &err))) rc = refuse(&a, 2, "the tasks are in goals.json", "%s", err.message);
     if (rc == 0) rc = job_pack(&r, dir, t->name, scope, harness_hash, item, n, &a);
     if (rc == 0) printf("packed %d candidate%s for %s on %.12s: on the other machine  ./harness measure %s --budget SECONDS\n", n, n == 1 ? "" : "s", t->name, r.head, dir);
@@ -4984,7 +4968,7 @@ static int command_measure(int argc, char **argv)
     rc = job_load(&j, dir, &a);
     path_join(path, dir, "lock");
     if (rc == 0 && (lock = lock_take(path, "this JOB", &a)) < 0) rc = a.code;
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
+    if (rc == 0) rc = goals_open(&g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
     if (rc == 0) {
@@ -5015,13 +4999,13 @@ static int command_record(int argc, char **argv)
     if (argc != 2 || argv[1][0] == '-') return usage_error("record JOB");
     attempt_init(&a);
     memset(&j, 0, sizeof j);
-    rc = record_open(&r, 1, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
-    if (rc == 0) rc = results_complete(&r, &a);
-    if (rc == 0) rc = job_load(&j, argv[1], &a);
+    r.lock = -1;
+    r.results = text_none();
+    rc = job_load(&j, argv[1], &a);
+    if (rc == 0) rc = record_begin(&r, &g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
-    if (rc == 0 && git(&r, "merge-base", "--is-ancestor", j.parent, "HEAD", (const char *)NULL) != 0)
+    if (rc == 0 && !git_yes(&r, "merge-base --is-ancestor %s HEAD", j.parent))
         rc = refuse(&a, 42, "git checkout the branch it was packed on", "parent %.12s is not in the history of HEAD", j.parent);
     if (rc == 0) {
         head_blobs(&r, strcmp(j.scope, "library") == 0, head);
@@ -5048,20 +5032,19 @@ typedef struct goal_state {
    below the nibble threshold; an item counts as attacked if one of these attempts named it. */
 static void goal_of(const record *r, const goals *g, const table *t, const row *like, goal_state *s)
 {
-    text profile;
+    text profile = text_none();
     int64_t n;
     int i, k, left = 0, want;
     double hours = 0;
     struct tm tm;
     memset(s, 0, sizeof *s);
-    memset(&profile, 0, sizeof profile);
     want = g->stop_top_items < 8 ? g->stop_top_items : 8;
     if (log_profile(r, &profile, &n)) s->top_n = profile_items(profile.data, s->top, want);
     text_free(&profile);
     for (i = 0; i < t->n; i++) {
-        const row *w = &t->row[i];
+        const row *w = &t->rows[i];
         if (!row_group(w, like)) continue;
-        if (hours <= 0 && strtoll(w->field[C_N], NULL, 10) > r->adopted) {
+        if (hours <= 0 && row_n(w) > r->adopted) {
             memset(&tm, 0, sizeof tm);
             if (strptime(w->field[C_UTC], "%Y-%m-%dT%H:%M:%SZ", &tm)) hours = (double)(time(NULL) - timegm(&tm)) / 3600;
         }
@@ -5105,7 +5088,7 @@ static void advise(const record *r, const goals *g, attempt *a)
     aopt_error err;
     char to[120] = "";
     if (!verdict_recorded(a->verdict) || table_parse(r->results.data, r->results.n, &t, &err) != AOPT_OK) return;
-    goal_of(r, g, &t, &t.row[t.n - 1], &s);
+    goal_of(r, g, &t, &t.rows[t.n - 1], &s);
     item = goal_item(&s);
     if (item) snprintf(to, sizeof to, "%.60s (%.1f %% of the time)", item->name, item->share);
     if (a->verdict == V_KEEP && !a->commit[0]) snprintf(a->next, sizeof a->next, "HEAD is detached: not committed, optimize.c stays as it is; git switch -c NAME, then run again");
@@ -5146,17 +5129,16 @@ static void view_close(view *v)
 static const row *view_row(const view *v, const char *task_name)
 {
     int i;
-    for (i = v->t.n - 1; i >= 0; i--) if (!task_name || row_is(&v->t.row[i], C_TASK, task_name)) return &v->t.row[i];
+    for (i = v->t.n - 1; i >= 0; i--) if (!task_name || row_is(&v->t.rows[i], C_TASK, task_name)) return &v->t.rows[i];
     return NULL;
 }
 
 /* Rows that the branch does not carry yet. */
 static int view_uncommitted(const view *v)
 {
-    text t;
+    text t = text_none();
     int n = v->t.n;
     size_t i;
-    memset(&t, 0, sizeof t);
     if (git_blob(&v->r, "HEAD:./results.tsv", &t)) for (i = 0, n++; i < t.n; i++) n -= t.data[i] == '\n';
     text_free(&t);
     return n > 0 ? n : 0;
@@ -5172,7 +5154,7 @@ static void status_json(const view *v, const row *like, const group_count *g, co
         json_text(out, "task", like->field[C_TASK]);
         json_text(out, "device", like->field[C_DEVICE]);
         json_number(out, "baseline_ms", g->base); json_number(out, "best_ms", g->best); json_number(out, "speedup", g->base / g->best);
-        json_number(out, "best_row", g->best_row >= 0 ? row_number(&v->t.row[g->best_row], C_N) : NAN);
+        json_number(out, "best_row", g->best_row >= 0 ? row_number(&v->t.rows[g->best_row], C_N) : NAN);
         text_add(out, ",\"attempts\":%d,\"keeps\":%d,\"since_keep\":%d,\"nibbles\":%d,\"may_stop\":%s", g->attempts, g->keeps, s->since_keep, s->nibbles, s->may_stop ? "true" : "false");
         json_text(out, "reason", s->reason);
         text_add(out, ",\"top\":[");
@@ -5184,7 +5166,7 @@ static void status_json(const view *v, const row *like, const group_count *g, co
         }
         text_add(out, "],\"last\":[");
         for (i = v->t.n - 1; i >= 0 && shown < 5; i--) {
-            const row *w = &v->t.row[i];
+            const row *w = &v->t.rows[i];
             if (!row_group(w, like)) continue;
             text_add(out, "%s{\"n\":%s,\"verdict\":\"%s\",\"code\":%s", shown++ ? "," : "", w->field[C_N], w->field[C_VERDICT], w->field[C_CODE]);
             json_number(out, "gain_pct", row_number(w, C_GAIN)); json_number(out, "t_cand_ms", row_number(w, C_T_CAND));
@@ -5204,11 +5186,11 @@ static void status_text(const view *v, const row *like, const group_count *g, co
     if (!like) { text_add(out, "record    empty: ./harness --desc \"baseline\"\n"); return; }
     text_add(out, "task      %s on %s\nbaseline  ", like->field[C_TASK], like->field[C_DEVICE]);
     add_ms(out, g->base); text_add(out, "\nbest      "); add_ms(out, g->best);
-    if (g->best_row >= 0) text_add(out, ", %.2fx, row %s: %s", g->base / g->best, v->t.row[g->best_row].field[C_N], v->t.row[g->best_row].field[C_DESC]);
+    if (g->best_row >= 0) text_add(out, ", %.2fx, row %s: %s", g->base / g->best, v->t.rows[g->best_row].field[C_N], v->t.rows[g->best_row].field[C_DESC]);
     text_add(out, "\nattempts  %d, %d kept, %d since the last keep\n", g->attempts, g->keeps, s->since_keep);
-    while (from > 0 && shown < 5) shown += row_group(&v->t.row[--from], like);
+    while (from > 0 && shown < 5) shown += row_group(&v->t.rows[--from], like);
     for (i = from; i < v->t.n; i++) {
-        const row *w = &v->t.row[i];
+        const row *w = &v->t.rows[i];
         if (!row_group(w, like)) continue;
         text_add(out, "  %4s  %-8s %3s  %8s %%  ", w->field[C_N], w->field[C_VERDICT], w->field[C_CODE], w->field[C_GAIN]);
         add_ms(out, row_number(w, C_T_CAND));
@@ -5228,14 +5210,13 @@ static int command_status(int argc, char **argv)
     const row *like;
     goal_state s;
     group_count g;
-    text out;
+    text out = text_none();
     int i, json = 0, rc;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0 && !is_goal) json = 1;
         else if (strcmp(argv[i], "--task") == 0 && i + 1 < argc) task_name = argv[++i];
         else return usage_error(is_goal ? "goal [--task NAME]" : "status [--json] [--task NAME]");
     }
-    memset(&out, 0, sizeof out);
     memset(&s, 0, sizeof s);
     memset(&g, 0, sizeof g);
     rc = view_open(&v);
@@ -5264,21 +5245,20 @@ static int command_report(int argc, char **argv)
 {
     static view v;
     int first[GROUPS], k, i, rc, groups;
-    text out;
+    text out = text_none();
     if (argc != 1) return usage_error("report");
     (void)argv;
-    memset(&out, 0, sizeof out);
     rc = view_open(&v);
     groups = rc == 0 ? table_groups(&v.t, first, GROUPS) : 0;
     for (k = 0; k < groups; k++) {
-        const row *like = &v.t.row[first[k]];
+        const row *like = &v.t.rows[first[k]];
         const group_count g = group_of(&v.t, like);
         double chained = 1, at_start = NAN;
         text_add(&out, "%s## %s on %s\n\n%d attempts, %d kept", k ? "\n" : "", like->field[C_TASK], like->field[C_DEVICE], g.attempts, g.keeps);
         if (g.base > 0 && g.best > 0) { text_add(&out, "; baseline "); add_ms(&out, g.base); text_add(&out, ", best "); add_ms(&out, g.best); text_add(&out, ", %.2fx", g.base / g.best); }
         text_add(&out, "\n\n");
         for (i = 0; i < v.t.n; i++) {
-            const row *w = &v.t.row[i];
+            const row *w = &v.t.rows[i];
             if (!row_group(w, like)) continue;
             if (row_baseline(w)) { at_start = row_number(w, C_T_CAND); chained = 1; }
             else if (row_keep(w)) chained *= 1 - row_number(w, C_GAIN) / 100;
@@ -5300,25 +5280,22 @@ static int command_show(int argc, char **argv)
     static view v;
     static const char *const part[] = { "attempt.tsv", "gate.txt", "profile.txt", "build.log", "stderr.tail" };
     char commit[65], spec[PATH_BYTES], field[2][140];
-    const char *args[8];
-    text t;
+    text t = text_none();
     long long n, last;
     int i, rc;
     if (argc < 2 || argc > 3 || sscanf(argv[1], "%lld", &n) != 1) return usage_error("show N [FILE | --diff]");
     rc = view_open(&v);
-    memset(&t, 0, sizeof t);
     if (rc == 0) {
-        last = v.t.n ? strtoll(v.t.row[v.t.n - 1].field[C_N], NULL, 10) : 0;
+        last = table_last(&v.t);
         snprintf(spec, sizeof spec, "%s~%lld", v.r.log, last - n);
-        if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse", "-q", "--verify", spec, (const char *)NULL)) {
+        if (n < 1 || n > last || !v.r.log[0] || !git_line(&v.r, commit, sizeof commit, "rev-parse -q --verify %s", spec)) {
             fprintf(stderr, "harness: no row %lld in the log of this clone\n", n);
             rc = 2;
         } else if (argc == 3 && strcmp(argv[2], "--diff") == 0) {
-            for (i = 0; i < v.t.n && strtoll(v.t.row[i].field[C_N], NULL, 10) != n; i++) { }
-            snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.row[i].field[C_PARENT], "+"), v.t.row[i].field[C_PARENT]);
-            snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.row[i].field[C_CANDIDATE], "+"), v.t.row[i].field[C_CANDIDATE]);
-            args[0] = "diff"; args[1] = "--no-ext-diff"; args[2] = "--no-textconv"; args[3] = field[0]; args[4] = field[1]; args[5] = NULL;
-            rc = git_run(&v.r, NULL, &t, NULL, args) == 0 ? 0 : 2;
+            for (i = 0; i < v.t.n && row_n(&v.t.rows[i]) != n; i++) { }
+            snprintf(field[0], sizeof field[0], "%.*s", (int)strcspn(v.t.rows[i].field[C_PARENT], "+"), v.t.rows[i].field[C_PARENT]);
+            snprintf(field[1], sizeof field[1], "%.*s", (int)strcspn(v.t.rows[i].field[C_CANDIDATE], "+"), v.t.rows[i].field[C_CANDIDATE]);
+            rc = git_run(&v.r, NULL, &t, "diff --no-ext-diff --no-textconv %s %s", field[0], field[1]) == 0 ? 0 : 2;
         } else if (argc == 3) {
             snprintf(spec, sizeof spec, "%s:%s", commit, argv[2]);
             rc = git_blob(&v.r, spec, &t) ? 0 : 2;
@@ -5378,7 +5355,7 @@ static int command_sync(int argc, char **argv)
         snprintf(p.root, sizeof p.root, "%s", r.root); snprintf(p.gitdir, sizeof p.gitdir, "%s", r.gitdir);
         snprintf(p.branch, sizeof p.branch, "%s", r.branch); snprintf(p.old_head, sizeof p.old_head, "%s", r.head);
         snprintf(p.old_log, sizeof p.old_log, "%s", r.log); snprintf(p.new_log, sizeof p.new_log, "%s", r.log);
-        if (!branch_commit(&r, name, data, n, git(&r, "merge-base", "--is-ancestor", r.log, "HEAD", (const char *)NULL) == 0 ? "" : r.log, utc, &message, p.new_head)
+        if (!branch_commit(&r, name, data, n, git_yes(&r, "merge-base --is-ancestor %s HEAD", r.log) ? "" : r.log, utc, &message, p.new_head)
             || pending_write(&r, &p, &err) != AOPT_OK) rc = refuse(&a, 42, "free some space", "git cannot store the commit; nothing was changed");
         RECORD_STEP();
         if (rc == 0) rc = pending_apply(&r, &p, &a);
@@ -5411,16 +5388,11 @@ static void audit_say(audit *u, int ok, const char *format, ...)
 /* The log, oldest first: each results.tsv is the one before and one row, and each row names the source beside it. */
 static void audit_log(const record *r, audit *u)
 {
-    const char *const list[] = { "rev-list", "--first-parent", "--reverse", r->log, NULL };
     char spec[PATH_BYTES], hex[65], mode[8], commit[65], blobs[2][65], candidate[140];
-    text commits, row_text, all, before;
+    text commits = text_none(), row_text = text_none(), all = text_none(), before = text_none();
     const char *p;
     int i;
-    memset(&commits, 0, sizeof commits);
-    memset(&row_text, 0, sizeof row_text);
-    memset(&all, 0, sizeof all);
-    memset(&before, 0, sizeof before);
-    git_run(r, NULL, &commits, NULL, list);
+    git_run(r, NULL, &commits, "rev-list --first-parent --reverse %s", r->log);
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         const char *f;
         long long n;
@@ -5451,19 +5423,14 @@ static void audit_log(const record *r, audit *u)
 /* The branch: HEAD's results.tsv against the log's, its views against what its rows give, and the source of every KEEP commit. */
 static void audit_branch(const record *r, const table *t, audit *u)
 {
-    const char *const list[] = { "log", "--first-parent", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)", "HEAD", NULL };
     char line[300], commit[65], candidate[140], hex[65], mode[8], blobs[2][65];
-    text head, want, have, commits;
+    text head = text_none(), want = text_none(), have = text_none(), commits = text_none();
     attempt a;
     table at_head;
     aopt_error err;
     const char *p;
     long long n;
     int i, k;
-    memset(&head, 0, sizeof head);
-    memset(&want, 0, sizeof want);
-    memset(&have, 0, sizeof have);
-    memset(&commits, 0, sizeof commits);
     attempt_init(&a);
     if (git_blob(r, "HEAD:./results.tsv", &head) && (head.n > r->results.n || memcmp(head.data, r->results.data, head.n) != 0)) {
         results_refuse(&head, &r->results, &a);
@@ -5477,12 +5444,12 @@ static void audit_branch(const record *r, const table *t, audit *u)
         audit_say(u, git_blob(r, "HEAD:./progress.svg", &have) && have.n == want.n && memcmp(have.data, want.data, want.n) == 0, "progress.svg at HEAD is not what its rows give: ./harness sync");
         table_free(&at_head);
     }
-    git_run(r, NULL, &commits, NULL, list);
+    git_run(r, NULL, &commits, "log --first-parent %s HEAD", "--format=%H %(trailers:key=Autoopt-Row,valueonly,separator=) %(trailers:key=Autoopt-Candidate,valueonly,separator=)");
     for (p = commits.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         snprintf(line, sizeof line, "%.*s", (int)strcspn(p, "\n"), p);
         if (sscanf(line, "%64[0-9a-f] %lld %139[0-9a-f+]", commit, &n, candidate) != 3) continue;
-        for (i = 0; i < t->n && strtoll(t->row[i].field[C_N], NULL, 10) != n; i++) { }
-        audit_say(u, i < t->n && row_is(&t->row[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
+        for (i = 0; i < t->n && row_n(&t->rows[i]) != n; i++) { }
+        audit_say(u, i < t->n && row_is(&t->rows[i], C_CANDIDATE, candidate), "row %lld: commit %.12s names source %.12s, the row another", n, commit, candidate);
         blob_split(candidate, blobs);
         for (k = 0; k < 2; k++)
             if (blobs[k][0] && git_entry(r, commit, source_name[k], hex, mode))
@@ -5495,15 +5462,14 @@ static void audit_branch(const record *r, const table *t, audit *u)
    baseline must come out within tolerance_pct, and the quality within 1 dB anywhere. */
 static void audit_row(const record *r, const goals *g, const table *t, int i, const char *work, double tolerance_pct, audit *u)
 {
-    const row *w = &t->row[i];
-    char dir[PATH_BYTES], path[PATH_BYTES], blobs[2][65], task_name[64], device[256];
+    const row *w = &t->rows[i];
+    char dir[PATH_BYTES], path[PATH_BYTES], blobs[2][65], task_name[48], device[256];
     judge_job jj;
     attempt a;
     aopt_error err;
-    text source;
+    text source = text_none();
     double was, now;
     int k, ok = 1;
-    memset(&source, 0, sizeof source);
     memset(&jj, 0, sizeof jj);
     attempt_init(&a);
     field_unescape(w->field[C_TASK], strlen(w->field[C_TASK]), task_name, sizeof task_name);
@@ -5555,13 +5521,13 @@ static int audit_here(double tolerance_pct)
     memset(&u, 0, sizeof u);
     attempt_init(&a);
     rc = record_open(&r, 0, &a);
-    if (rc == 0) rc = goals_open(&g, harness_hash, &a);
+    if (rc == 0) rc = goals_open(&g, 0, harness_hash, &a);
     if (rc == 0 && table_parse(r.results.data, r.results.n, &t, &err) != AOPT_OK) rc = refuse(&a, 44, "git log -p results.tsv", "%s", err.message);
     if (rc != 0) printf("AUDIT FAIL %s\nNEXT %s\n", a.why, a.next);
     else {
         if (r.log[0]) audit_log(&r, &u);
         audit_branch(&r, &t, &u);
-        for (i = 0; i < t.n; i++) if (row_keep(&t.row[i])) audit_row(&r, &g, &t, i, r.dir, tolerance_pct, &u);
+        for (i = 0; i < t.n; i++) if (row_keep(&t.rows[i])) audit_row(&r, &g, &t, i, r.dir, tolerance_pct, &u);
         printf("audit: %d rows, %d facts checked, %d kept sources judged again, %d wrong\n", t.n, u.checked, u.judged, u.bad);
         rc = u.bad ? 44 : 0;
         table_free(&t);
@@ -5596,7 +5562,7 @@ static int command_audit(int argc, char **argv)
     process p;
     attempt a;
     record r;
-    text out;
+    text out = text_none();
     int i, rc, here = 0;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--here") == 0) here = 1;
@@ -5605,7 +5571,6 @@ static int command_audit(int argc, char **argv)
     }
     if (here) return audit_here(tolerance_pct);
     attempt_init(&a);
-    memset(&out, 0, sizeof out);
     memset(&p, 0, sizeof p);
     if ((rc = record_open(&r, 0, &a)) != 0) { printf("AUDIT FAIL %s\nNEXT %s\n", a.why, a.next); record_close(&r); return rc; }
     snprintf(work, sizeof work, "%s/autoopt-audit.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
@@ -5613,16 +5578,16 @@ static int command_audit(int argc, char **argv)
     path_join(clone, work, "clone");
     snprintf(from, sizeof from, "%.*s", (int)(strlen(r.dir) - strlen("/autoopt")), r.dir);
     rc = 42;
-    if (git(&r, "clone", "-q", "--no-hardlinks", "--no-checkout", from, clone, (const char *)NULL) != 0) printf("AUDIT FAIL git clone %s\n", r.root);
+    if (!git_yes(&r, "clone -q --no-hardlinks --no-checkout %s %s", from, clone)) printf("AUDIT FAIL git clone %s\n", r.root);
     else {
         record c = r;
-        memset(&c.results, 0, sizeof c.results);
+        c.results = text_none();
         snprintf(c.root, sizeof c.root, "%s", clone);
-        if (git(&c, "checkout", "-q", "--detach", r.head, (const char *)NULL) != 0
-            || (r.log[0] && git(&c, "fetch", "-q", "origin", "+refs/autoopt/log:refs/autoopt/log", (const char *)NULL) != 0 && git(&c, "update-ref", "refs/autoopt/log", r.log, (const char *)NULL) != 0))
+        if (!git_yes(&c, "checkout -q --detach %s", r.head)
+            || (r.log[0] && !git_yes(&c, "fetch -q origin +refs/autoopt/log:refs/autoopt/log") && !git_yes(&c, "update-ref refs/autoopt/log %s", r.log)))
             printf("AUDIT FAIL git checkout %s in the clone\n", r.head);
         else {
-            if (snprintf(source, sizeof source, "%s/%s", clone, r.prefix) >= (int)sizeof source) rc = 42;
+            path_join(source, clone, r.prefix);
             path_join(from, r.root, "assets");
             path_join(clone, source, "assets");
             audit_assets(from, clone);
@@ -5655,7 +5620,409 @@ static const aopt_command record_command[] = {
     { "sync", "sync                                        write and commit the record anew from the log", command_sync },
     { "audit", "audit [--tolerance PERCENT]                 a clean clone judges the history again", command_audit } };
 
-/* ==== [13] agent guards: enlist, hook =================================================================== */
+/* ==== [13] agent guards: enlist, hook ===================================================================
+   Off until `./harness enlist`.  A coding agent runs `./harness hook pre` before it uses a tool and `./harness hook stop`
+   before it ends a turn, with the event as JSON on stdin.  Answer: nothing (go ahead), or one JSON object on stdout, exit 0.
+   Claude Code, Codex and Gemini read the same shapes.  An event that we do not understand is let through: a guard that
+   wedges an agent is worse than a missed slip, and the judge does not rely on any of this. */
+enum { HOOK_EVENT_CAP = 8 << 20, HOOK_WORDS = 512, HOOK_DEPTH = 4 };
+static const char *const hook_editable[] = { "optimize.c", "PROGRESS.md" };
+/* Beside the frozen files of goals.json: the record, and what an agent is told and bound by. */
+static const char *const hook_kept[] = { "results.tsv", "leaderboard.md", "progress.svg", "AGENTS.md", "CLAUDE.md", "program.md", ".claude", ".codex", ".git" };
+
+typedef struct hook_guard {
+    char top[PATH_MAX], cwd[PATH_MAX];      /* both real paths; top is the folder of this binary */
+    const struct goals *goals;
+    text why;                               /* filled = deny */
+} hook_guard;
+
+/* The folder of this binary: the repository's top. */
+static int harness_top(char top[PATH_MAX])
+{
+    char self[PATH_MAX], *slash;
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = 0;
+    slash = strrchr(self, '/');
+    if (!slash || slash == self) return 0;
+    *slash = 0;
+    memcpy(top, self, sizeof self);
+    return 1;
+}
+
+static int enlisted(const char *top)
+{
+    const char *const argv[] = { "git", "config", "--type=bool", "--get", "autoopt.enlisted", NULL };
+    process p;
+    text out;
+    int yes;
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = argv;
+    p.cwd = top;
+    p.timeout_s = 3;
+    yes = process_run(&p, &out, NULL) == 0 && strncmp(out.data, "true", 4) == 0;
+    text_free(&out);
+    return yes;
+}
+
+/* The git name of optimize.c, in the worktree or at HEAD. */
+static int hook_blob(const char *top, int worktree, char name[136])
+{
+    const char *const mine[] = { "git", "hash-object", "--no-filters", "optimize.c", NULL };
+    const char *const head[] = { "git", "rev-parse", "--verify", "-q", "HEAD:optimize.c", NULL };
+    process p;
+    text out;
+    int ok;
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = worktree ? mine : head;
+    p.cwd = top;
+    p.timeout_s = 10;
+    ok = process_run(&p, &out, NULL) == 0 && out.n > 1;
+    if (ok) snprintf(name, 136, "%.*s", (int)strcspn(out.data, "\n"), out.data);
+    text_free(&out);
+    return ok;
+}
+
+static int hook_one_of(const char *s, const char *const *list, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++) if (strcmp(s, list[i]) == 0) return 1;
+    return 0;
+}
+#define HOOK_ONE_OF(s, list) hook_one_of(s, list, sizeof(list) / sizeof(list)[0])
+
+/* path as the repository names it, "" = the top itself, NULL = outside.  Links are followed as far as the path exists. */
+static const char *hook_inside(const hook_guard *g, const char *path, char out[PATH_MAX])
+{
+    char full[PATH_MAX], rest[PATH_MAX] = "";
+    const size_t top_n = strlen(g->top);
+    if (snprintf(full, sizeof full, "%s%s%s", path[0] == '/' ? "" : g->cwd, path[0] == '/' ? "" : "/", path) >= (int)sizeof full) return NULL;
+    while (!realpath(full, out)) {          /* cut names off the end until the front exists */
+        char *slash = strrchr(full, '/'), tail[PATH_MAX];
+        if (!slash || slash == full) return NULL;
+        if (snprintf(tail, sizeof tail, "%s%s", slash, rest) >= (int)sizeof tail) return NULL;
+        memcpy(rest, tail, strlen(tail) + 1);
+        *slash = 0;
+    }
+    if (strlen(out) + strlen(rest) >= PATH_MAX) return NULL;
+    memcpy(out + strlen(out), rest, strlen(rest) + 1);
+    if (strncmp(out, g->top, top_n) != 0 || (out[top_n] != '/' && out[top_n] != 0)) return NULL;
+    return out[top_n] == '/' ? out + top_n + 1 : "";
+}
+
+static int hook_under(const char *inside, const char *name)
+{
+    size_t n = strlen(name);
+    if (n > 0 && name[n - 1] == '/') n--;
+    return strncmp(inside, name, n) == 0 && (inside[n] == 0 || inside[n] == '/');
+}
+
+static int hook_protected(const hook_guard *g, const char *path)
+{
+    char full[PATH_MAX];
+    const char *inside = hook_inside(g, path, full);
+    size_t i;
+    int k;
+    if (!inside) return 0;
+    for (k = 0; k < g->goals->frozen_n; k++) if (hook_under(inside, g->goals->frozen[k])) return 1;
+    for (i = 0; i < sizeof hook_kept / sizeof hook_kept[0]; i++) if (hook_under(inside, hook_kept[i])) return 1;
+    return 0;
+}
+
+static void hook_deny_write(hook_guard *g, const char *path)
+{
+    if (!g->why.n)
+        text_add(&g->why, "%s is frozen during optimisation: only optimize.c and PROGRESS.md may be edited (AGENTS.md). "
+                 "People change it in a clone that is not enlisted.", path);
+}
+
+/* An edit tool names its file outright: inside the repository only the two may be touched. */
+static void hook_check_edit(hook_guard *g, const char *path)
+{
+    char full[PATH_MAX];
+    const char *inside = hook_inside(g, path, full);
+    if (inside && !HOOK_ONE_OF(inside, hook_editable)) hook_deny_write(g, path);
+}
+
+/* A patch in the text form that Codex uses: lines that begin with "*** Update File: " and the like. */
+static void hook_check_patch(hook_guard *g, const char *patch)
+{
+    static const char *const mark[] = { "*** Update File: ", "*** Add File: ", "*** Delete File: ", "*** Move to: " };
+    const char *line;
+    size_t i;
+    for (line = patch; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        for (i = 0; i < sizeof mark / sizeof mark[0]; i++)
+            if (strncmp(line, mark[i], strlen(mark[i])) == 0) {
+                char path[PATH_MAX];
+                snprintf(path, sizeof path, "%.*s", (int)strcspn(line + strlen(mark[i]), "\r\n"), line + strlen(mark[i]));
+                hook_check_edit(g, path);
+            }
+}
+
+static void hook_check_shell(hook_guard *g, const char *command, int depth);
+
+static void hook_check_git(hook_guard *g, char *const *word, int n)
+{
+    static const char *const writes[] = { "commit", "reset", "push", "checkout", "switch", "restore", "stash", "clean", "rebase", "merge", "pull",
+        "cherry-pick", "revert", "am", "apply", "rm", "mv", "update-ref", "update-index", "read-tree", "symbolic-ref", "filter-branch", "replace" };
+    int i = 1;
+    while (i < n && word[i][0] == '-') i += strcmp(word[i], "-C") == 0 || strcmp(word[i], "-c") == 0 ? 2 : 1;
+    if (i >= n || g->why.n) return;
+    if (HOOK_ONE_OF(word[i], writes))
+        text_add(&g->why, "git %s is the harness's work: it commits what is better and restores the rest. Run ./harness --desc \"...\" instead.", word[i]);
+    else if (strcmp(word[i], "config") == 0)
+        for (i++; i < n; i++)
+            if (strncmp(word[i], "autoopt.", 8) == 0 && !g->why.n)
+                text_add(&g->why, "%s is a person's setting (./harness enlist off, outside an agent).", word[i]);
+}
+
+static void hook_check_harness(hook_guard *g, char *const *word, int n)
+{
+    static const char *const person[] = { "record", "freeze", "--scope", "--approve", "--allow-init" };
+    int i;
+    for (i = 1; i < n && !g->why.n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(word[i], "="), word[i]);
+        if ((name[0] == '-' || i == 1) && HOOK_ONE_OF(name, person))
+            text_add(&g->why, "./harness %s is a person's command; an optimising agent uses ./harness --desc \"...\".", name);
+        if (i > 1 && strcmp(word[1], "enlist") == 0 && strcmp(word[i], "off") == 0)
+            text_add(&g->why, "leaving the guards is a person's decision: ./harness enlist off, outside an agent.");
+        if (strcmp(word[i], "--desc") == 0 || strcmp(word[i], "--attack") == 0) i++;     /* free text */
+    }
+}
+
+/* One simple command, split into words.  Its redirections are already checked. */
+static void hook_check_simple(hook_guard *g, char *const *word, int n, int depth)
+{
+    static const char *const prefix[] = { "sudo", "env", "time", "nice", "nohup", "command", "exec", "builtin", "then", "do", "else", "if", "while", "!", "{" };
+    static const char *const shells[] = { "sh", "bash", "dash", "zsh" };
+    static const char *const writes_all[] = { "rm", "mv", "tee", "truncate", "touch", "chmod", "chown", "unlink", "shred", "patch", "ed", "ex" };
+    static const char *const writes_last[] = { "cp", "ln", "install", "rsync" };
+    const char *name;
+    int i, in_place = 0;
+
+    while (n > 0 && (HOOK_ONE_OF(word[0], prefix) || (strchr(word[0], '=') && word[0][0] != '='))) { word++; n--; }
+    if (n == 0) return;
+    name = strrchr(word[0], '/') ? strrchr(word[0], '/') + 1 : word[0];
+    if (strcmp(name, "git") == 0) hook_check_git(g, word, n);
+    if (strcmp(name, "harness") == 0) hook_check_harness(g, word, n);
+    if (HOOK_ONE_OF(name, shells))
+        for (i = 1; i + 1 < n; i++) if (word[i][0] == '-' && strchr(word[i], 'c')) { hook_check_shell(g, word[i + 1], depth + 1); break; }
+    if (strcmp(name, "eval") == 0) for (i = 1; i < n; i++) hook_check_shell(g, word[i], depth + 1);
+    if (strcmp(name, "xargs") == 0 && n > 1) hook_check_simple(g, word + 1, n - 1, depth);
+    for (i = 1; i < n; i++) in_place |= word[i][0] == '-' && word[i][1] != '-' && strchr(word[i], 'i') != NULL;
+    in_place = (in_place && (strcmp(name, "sed") == 0 || strcmp(name, "perl") == 0)) || HOOK_ONE_OF(name, writes_all);
+    for (i = 1; i < n; i++) {
+        const char *path = strncmp(word[i], "of=", 3) == 0 && strcmp(name, "dd") == 0 ? word[i] + 3 : word[i];
+        if (path[0] == '-') continue;
+        if ((in_place || path != word[i] || (i == n - 1 && HOOK_ONE_OF(name, writes_last))) && hook_protected(g, path)) hook_deny_write(g, path);
+    }
+}
+
+/* The next word of a shell command into out (quotes and backslashes removed); returns what follows it, or NULL at an operator or the end. */
+static const char *hook_word(const char *s, char *out, size_t out_bytes)
+{
+    size_t n = 0;
+    char quote = 0;
+    while (*s == ' ' || *s == '\t') s++;
+    if (!*s || strchr(";&|()<>\n`", *s)) return NULL;
+    for (; *s && (quote || !strchr(" \t;&|()<>\n`", *s)); s++) {
+        if (quote ? *s == quote : (*s == '\'' || *s == '"')) { quote = quote ? 0 : *s; continue; }
+        if (*s == '\\' && quote != '\'' && s[1]) s++;
+        if (n + 1 < out_bytes) out[n++] = *s;
+    }
+    out[n] = 0;
+    return s;
+}
+
+/* Code given to an interpreter: a protected name beside something that writes. */
+static void hook_check_code(hook_guard *g, const char *command)
+{
+    static const char *const interpreter[] = { "python", "perl", "ruby", "node" };
+    static const char *const writing[] = { "write", "'w", "\"w", "'a'", "\"a\"", "unlink", "remove", "rename", "replace(" };
+    size_t i;
+    int k, runs = 0, writes = 0;
+    for (i = 0; i < sizeof interpreter / sizeof interpreter[0]; i++) runs |= strstr(command, interpreter[i]) != NULL;
+    for (i = 0; i < sizeof writing / sizeof writing[0]; i++) writes |= strstr(command, writing[i]) != NULL;
+    if (!runs || !writes) return;
+    for (k = 0; k < g->goals->frozen_n; k++) if (strstr(command, g->goals->frozen[k])) hook_deny_write(g, g->goals->frozen[k]);
+    for (i = 0; i < sizeof hook_kept / sizeof hook_kept[0] - 1; i++) if (strstr(command, hook_kept[i])) hook_deny_write(g, hook_kept[i]);
+}
+
+/* Not a shell: enough of one to see redirections, and the words of every simple command, also inside $(...), `...` and sh -c. */
+static void hook_check_shell(hook_guard *g, const char *command, int depth)
+{
+    const char *s = command, *after;
+    char *word[HOOK_WORDS], buf[PATH_MAX];
+    int n = 0, i;
+    if (depth > HOOK_DEPTH) return;
+    hook_check_patch(g, command);
+    while (*s && !g->why.n) {
+        after = hook_word(s, buf, sizeof buf);
+        if (after) {
+            if (strcmp(buf, "$") != 0 && n < HOOK_WORDS && (word[n] = strdup(buf)) != NULL) n++;
+            s = after;
+            if (*s) continue;
+        }
+        while (*s == ' ' || *s == '\t') s++;
+        if (*s == '>' || *s == '<') {
+            const int writes = *s == '>';
+            s += 1 + (s[1] == '>' || s[1] == '|' || s[1] == '&' || s[1] == '<');
+            after = hook_word(s, buf, sizeof buf);
+            if (after && writes && hook_protected(g, buf)) hook_deny_write(g, buf);
+            if (after) s = after;
+            continue;
+        }
+        hook_check_simple(g, word, n, depth);
+        for (i = 0; i < n; i++) free(word[i]);
+        n = 0;
+        if (*s) s++;
+    }
+    hook_check_simple(g, word, n, depth);
+    for (i = 0; i < n; i++) free(word[i]);
+    if (depth == 0) hook_check_code(g, command);
+}
+
+static const char *hook_string(const aopt_json_value *object, const char *key)
+{
+    const aopt_json_value *v = aopt_json_get(object, key);
+    return v && v->type == AOPT_JSON_STRING ? v->string : NULL;
+}
+
+static void hook_pre(hook_guard *g, const aopt_json_value *event)
+{
+    static const char *const path_key[] = { "file_path", "notebook_path", "filePath", "absolute_path", "path" };
+    static const char *const edits[] = { "Edit", "MultiEdit", "Write", "NotebookEdit", "edit", "write", "write_file", "replace", "create_file" };
+    const aopt_json_value *input = aopt_json_get(event, "tool_input"), *command = aopt_json_get(input, "command"), *v;
+    const char *tool = hook_string(event, "tool_name"), *patch = hook_string(input, "input");
+    text line;
+    size_t i;
+    if (!tool || !input) return;
+    if (HOOK_ONE_OF(tool, edits)) {
+        for (i = 0; i < sizeof path_key / sizeof path_key[0]; i++)
+            if (hook_string(input, path_key[i])) hook_check_edit(g, hook_string(input, path_key[i]));
+        return;
+    }
+    if (strcmp(tool, "apply_patch") == 0 && patch) hook_check_patch(g, patch);
+    if (!command) return;
+    memset(&line, 0, sizeof line);          /* a string, or a list of arguments: ["bash", "-lc", "..."] */
+    if (command->type == AOPT_JSON_STRING) text_add(&line, "%s", command->string);
+    for (v = command->type == AOPT_JSON_ARRAY ? command->child : NULL; v; v = v->next)
+        if (v->type == AOPT_JSON_STRING) {
+            if (v->next == NULL && command->child_n > 1 && command->child_n <= 3) hook_check_shell(g, v->string, 1);
+            text_add(&line, "%s ", v->string);
+        }
+    if (line.n) hook_check_shell(g, line.data, 0);
+    text_free(&line);
+}
+
+/* Is there a reason to go on?  `goal` runs as a process of its own, so that whatever happens to it this hook answers in time. */
+static void hook_stop(hook_guard *g, const aopt_json_value *event)
+{
+    const aopt_json_value *again = aopt_json_get(event, "stop_hook_active"), *tasks = aopt_json_get(event, "background_tasks");
+    const char *argv[] = { "/proc/self/exe", "goal", NULL };
+    char self[PATH_MAX + 16], mine[136], head[136];
+    process p;
+    text out;
+    int status;
+    if ((again && again->boolean) || (tasks && tasks->child_n > 0)) return;
+    if (hook_blob(g->top, 1, mine) && hook_blob(g->top, 0, head) && strcmp(mine, head) != 0) {
+        text_add(&g->why, "optimize.c has an edit that was never judged. Run: ./build.sh && ./harness --desc \"what you tried\" (or restore it with: git show HEAD:optimize.c > optimize.c)");
+        return;
+    }
+    snprintf(self, sizeof self, "%s/harness", g->top);
+    argv[0] = self;
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = argv;
+    p.cwd = g->top;
+    p.timeout_s = 30;
+    p.out_cap = 4096;
+    status = process_run(&p, &out, NULL);
+    if (status == 1 && out.n) text_add(&g->why, "%s", out.data);
+    text_free(&out);
+}
+
+/* The strict shapes that Claude Code, Codex and Gemini share: no other keys. */
+static void hook_answer(int pre, const char *why)
+{
+    text out;
+    memset(&out, 0, sizeof out);
+    text_add(&out, pre ? "{\"hookSpecificOutput\":{\"hookEventName\":\"PreToolUse\",\"permissionDecision\":\"deny\",\"permissionDecisionReason\":"
+                       : "{\"decision\":\"block\",\"reason\":");
+    text_add_json(&out, why);
+    text_add(&out, pre ? "}}\n" : "}\n");
+    fputs(out.data, stdout);
+    text_free(&out);
+}
+
+static int command_hook(int argc, char **argv)
+{
+    static goals g;
+    static hook_guard guard;
+    const char *cwd;
+    text event;
+    char buf[65536], path[PATH_MAX + 16];
+    aopt_json *doc = NULL;
+    ssize_t k;
+    const int pre = argc == 2 && strcmp(argv[1], "pre") == 0;
+    if (argc != 2 || (!pre && strcmp(argv[1], "stop") != 0)) {
+        fprintf(stderr, "usage: ./harness hook pre | stop      (a coding agent calls it, with the event on stdin)\n");
+        return 2;
+    }
+    memset(&event, 0, sizeof event);
+    while ((k = read(0, buf, sizeof buf)) > 0 && event.n < HOOK_EVENT_CAP) text_append(&event, buf, (size_t)k);
+    if (event.n && harness_top(guard.top) && enlisted(guard.top)) {
+        snprintf(path, sizeof path, "%s/goals.json", guard.top);
+        guard.goals = &g;
+        if (goals_load(path, &g, NULL) == AOPT_OK && aopt_json_parse(event.data, event.n, &doc, NULL) == AOPT_OK) {
+            cwd = hook_string(aopt_json_root(doc), "cwd");
+            if (!cwd || !realpath(cwd, guard.cwd)) memcpy(guard.cwd, guard.top, sizeof guard.cwd);
+            if (pre) hook_pre(&guard, aopt_json_root(doc));
+            else hook_stop(&guard, aopt_json_root(doc));
+        }
+    }
+    if (guard.why.n) hook_answer(pre, guard.why.data);
+    text_free(&guard.why);
+    text_free(&event);
+    aopt_json_free(doc);
+    return 0;
+}
+
+static int command_enlist(int argc, char **argv)
+{
+    const int off = argc == 2 && strcmp(argv[1], "off") == 0;
+    const char *set[] = { "git", "config", "autoopt.enlisted", off ? "false" : "true", NULL };
+    char top[PATH_MAX];
+    text out;
+    process p;
+    int status;
+    if (argc != 1 && !off) {
+        fprintf(stderr, "usage: ./harness enlist [off]      (turn the agent guards on, or off, in this clone)\n");
+        return 2;
+    }
+    memset(&out, 0, sizeof out);
+    memset(&p, 0, sizeof p);
+    p.argv = set;
+    p.cwd = harness_top(top) ? top : NULL;
+    status = process_run(&p, &out, NULL);
+    if (status != 0) {
+        fprintf(stderr, "harness: git config failed: %s\n", out.n ? out.data : "git is not there");
+        text_free(&out);
+        return 42;
+    }
+    text_free(&out);
+    puts(off ? "Guards are off in this clone: every file may be edited."
+             : "Guards are on in this clone: only optimize.c and PROGRESS.md may be edited; the harness commits.\n"
+               "A coding agent must trust this folder's hooks (.claude/settings.json, .codex/hooks.json). Off again: ./harness enlist off");
+    return 0;
+}
+
+
+static const aopt_command guard_command[] = {
+    { "enlist", "enlist [off]                                agent guards: on in this clone, or off again", command_enlist },
+    { "hook", "hook pre | stop                             what a coding agent calls, with an event on stdin", command_hook } };
 
 /* ==== [14] the loop, commands, main ===================================================================== */
 typedef struct options {
@@ -5777,6 +6144,7 @@ static int begin_command(int argc, char **argv, options *o, goals *g, const task
     aopt_error err;
     if (options_read(argc, argv, o)) return 2;
     if (goals_load("goals.json", g, &err)) return trouble(&err);
+    goals_scope(g, o->scope_library);
     attempt_init(&a);
     if (frozen_check(g, NULL, &err)) {
         refuse(&a, 40, "restore the file, or commit it and rebuild", "%s", err.message);
@@ -5913,14 +6281,30 @@ static int command_loop(int argc, char **argv)
     return record_run(&g, t, o.desc, o.attack, o.scope_library, o.approve);
 }
 
-static int command_help(void)
+static int command_verify(int argc, char **argv) { return command_stage(STAGE_VERIFY, argc, argv); }
+static int command_bench(int argc, char **argv) { return command_stage(STAGE_BENCH, argc, argv); }
+static int command_profile(int argc, char **argv) { return command_stage(STAGE_PROFILE, argc, argv); }
+static int command_help(int argc, char **argv);
+
+static const aopt_command loop_command[] = {
+    { "--desc", "--desc \"what I tried\" [--attack ITEM] [--task NAME]     the loop, once", command_loop },
+    { "verify", "verify [--task NAME] [--candidate FILE]     is it right?  Nothing recorded, nor by the next two", command_verify },
+    { "bench", "bench [--task NAME] [--candidate FILE] [--incumbent FILE]     is it faster?", command_bench },
+    { "profile", "profile [--task NAME] [--candidate FILE]    where does the time go?", command_profile },
+    { "make-reference", "make-reference [--task NAME]                the fp32 truth of a task", command_make_reference },
+    { "selftest", "selftest [--task NAME]                      the instrument proves itself", command_selftest },
+    { "help", "help                                        this list", command_help } };
+
+#define COMMANDS(list) { list, (int)(sizeof list / sizeof list[0]) }
+static const struct { const aopt_command *command; int n; } command_list[] = { COMMANDS(loop_command), COMMANDS(record_command), COMMANDS(guard_command) };
+
+static int command_help(int argc, char **argv)
 {
-    int i;
-    printf("./harness --desc \"what I tried\" [--attack ITEM] [--task NAME]     the loop, once\n"
-           "./harness verify | bench | profile [--task NAME] [--candidate FILE] [--incumbent FILE]     one stage, nothing recorded\n"
-           "./harness make-reference [--task NAME]     the fp32 truth of a task\n"
-           "./harness selftest [--task NAME]           the instrument proves itself\n");
-    for (i = 0; i < (int)(sizeof record_command / sizeof record_command[0]); i++) printf("./harness %s\n", record_command[i].usage);
+    int i, k;
+    (void)argc;
+    (void)argv;
+    for (k = 0; k < (int)(sizeof command_list / sizeof command_list[0]); k++)
+        for (i = 0; i < command_list[k].n; i++) printf("./harness %s\n", command_list[k].command[i].usage);
     for (i = 0; i < target.command_n; i++) printf("./harness %s\n", target.command[i].usage);
     return 0;
 }
@@ -5929,21 +6313,17 @@ static int command_help(void)
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "help";
-    int i;
+    int i, k;
     if (strcmp(word, "--runner") == 0) return runner_main(argc, argv);
     if (!getenv("GOMP_SPINCOUNT")) {            /* the OpenMP library reads it before main: start again */
         setenv("GOMP_SPINCOUNT", SPIN, 1);
         execv("/proc/self/exe", argv);
     }
-    if (strncmp(word, "--", 2) == 0 && strcmp(word, "--help") != 0) return command_loop(argc, argv);
-    for (i = 0; i < (int)(sizeof record_command / sizeof record_command[0]); i++)
-        if (strcmp(word, record_command[i].name) == 0) return record_command[i].run(argc - 1, argv + 1);
-    if (strcmp(word, "verify") == 0) return command_stage(STAGE_VERIFY, argc - 1, argv + 1);
-    if (strcmp(word, "bench") == 0) return command_stage(STAGE_BENCH, argc - 1, argv + 1);
-    if (strcmp(word, "profile") == 0) return command_stage(STAGE_PROFILE, argc - 1, argv + 1);
-    if (strcmp(word, "make-reference") == 0) return command_make_reference(argc - 1, argv + 1);
-    if (strcmp(word, "selftest") == 0) return command_selftest(argc - 1, argv + 1);
-    if (strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return command_help();
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) word = "help";
+    if (strncmp(word, "--", 2) == 0) return command_loop(argc, argv);
+    for (k = 0; k < (int)(sizeof command_list / sizeof command_list[0]); k++)
+        for (i = 0; i < command_list[k].n; i++)
+            if (strcmp(word, command_list[k].command[i].name) == 0) return command_list[k].command[i].run(argc - 1, argv + 1);
     for (i = 0; i < target.command_n; i++)
         if (strcmp(word, target.command[i].name) == 0) return target.command[i].run(argc - 1, argv + 1);
     fprintf(stderr, "harness: unknown command %s; ./harness help\n", word);

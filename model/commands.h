@@ -105,9 +105,10 @@ static inline int command_progress_step(void *user, const char *what, int64_t do
 {
     command_progress *p = (command_progress *)user;
     const double now = aopt_seconds(), part = total > 0 ? (double)done / (double)total : 0;
+    (void)what;
     if (!p->terminal || now - p->last < 0.1) return 0;
     p->last = now;
-    fprintf(stderr, "\r%s: %s %3.0f%% (%d of %d), %.0f s\033[K", p->name, what, 100 * ((double)p->at + part) / (double)p->of, (int)p->at, (int)p->of, now - p->begin);
+    fprintf(stderr, "\r%s %3.0f%%, %.0f s\033[K", p->name, 100 * ((double)p->at + part) / (double)p->of, now - p->begin);
     return 0;
 }
 
@@ -321,7 +322,7 @@ static inline aopt_status decode_run(const aopt_vae *vae, const float *latent, c
 {
     const int64_t T = shape[1], h = shape[2], w = shape[3];
     aopt_vae_options options = *given;
-    aopt_vae_decoder *decoder;
+    aopt_vae_decoder *decoder = NULL;
     command_progress progress;
     aopt_status st;
     double seconds;
@@ -329,9 +330,9 @@ static inline aopt_status decode_run(const aopt_vae *vae, const float *latent, c
     command_progress_begin(&progress, "decode", T);
     options.progress = command_progress_step;
     options.progress_user = &progress;
-    st = aopt_vae_decoder_open(vae, h, w, &options, &decoder, err);
+    st = decode_open_sink(sink, path, aopt_vae_frames(T), 16 * h, 16 * w, err);     /* first: it may refuse the path */
     if (st) return st;
-    st = decode_open_sink(sink, path, aopt_vae_frames(T), 16 * h, 16 * w, err);
+    st = aopt_vae_decoder_open(vae, h, w, &options, &decoder, err);
     progress.begin = aopt_seconds();
     for (; !st && progress.at < T; progress.at++) {
         st = aopt_vae_decoder_step(decoder, latent + progress.at * h * w, 1, T * h * w, decode_frame, sink, err);

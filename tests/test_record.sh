@@ -33,10 +33,11 @@ cat >"$base/goals.json" <<'END'
   "keep": {"min_gain_pct": 1, "floor_factor": 2, "sample_s_cpu": 1, "sample_s_gpu": 0.25, "max_steal_pct": 5},
   "stop": {"attempts_without_keep": 8, "top_items": 3, "nibble_pct": 1.5, "nibbles": 2, "hours": 0},
   "limits": {"build_s": 600, "init_s": 120, "first_decode_s": 60, "decode_s": 10, "memory_mb": 65536, "gate_all_tasks_s": 60},
-  "frozen": ["goals.json", "frozen.txt"]
+  "frozen": ["goals.json", "frozen.txt", "autoopt_kernels.cuh"]
 }
 END
 echo 'do not touch' >"$base/frozen.txt"
+echo '/* kernels */' >"$base/autoopt_kernels.cuh"
 echo 'hello' >"$base/other.txt"
 printf '#!/bin/sh\ncp %s/driver harness\n' "$work" >"$base/build.sh"
 chmod +x "$base/build.sh"
@@ -44,9 +45,9 @@ printf '/harness\n/build/\n*.autoopt-tmp\n' >"$base/.gitignore"
 printf '# Progress\n\nthe journal\n' >"$base/PROGRESS.md"
 edit_in() { printf '/* test: %s */\nint build_decoder(void) { return 0; }\n' "$2" >"$1/optimize.c"; }
 edit_in "$base" "ms 100 profile conv3d=61.5,norm=20,copy=9.5,rest=9"
-( cd "$base" && for f in goals.json frozen.txt; do printf '%s  %s\\n" \\\n"' "$(sha256sum $f | cut -c1-64)" $f; done ) >"$work/baked"
+( cd "$base" && for f in goals.json frozen.txt autoopt_kernels.cuh; do printf '%s  %s\\n" \\\n"' "$(sha256sum $f | cut -c1-64)" $f; done ) >"$work/baked"
 printf '#define HARNESS_BAKED "%s"\n' "$(cat "$work/baked")" >"$work/frozen.h"
-${CC:-gcc} -std=c11 -Wall -Wextra -Wno-unused-function -O1 -g -fopenmp -DAOPT_NO_IMAGES ${RECORD_CFLAGS:-} -include "$work/frozen.h" tests/record_driver.c -o "$work/driver" -lm -ldl ||
+${CC:-gcc} -std=c11 -Wall -Wextra -Wno-unused-function -Wno-format-truncation -O1 -g -fopenmp -DAOPT_NO_IMAGES ${RECORD_CFLAGS:-} -include "$work/frozen.h" tests/record_driver.c -o "$work/driver" -lm -ldl ||
     { echo "FAIL the driver does not compile"; echo "0 passed, 1 failed"; exit 1; }
 
 new() {     # new NAME: a repository with one commit, become its folder
@@ -288,7 +289,7 @@ git rebase side >/dev/null 2>&1; cp "$work/keep.c" optimize.c
 try 42 "in a rebase"; has next "$out" "git rebase --continue"
 git show HEAD:optimize.c >optimize.c; git rebase --abort
 git merge side >/dev/null 2>&1; try 42 "in a merge"; has next "$out" "git merge --abort"; git merge --abort
-git bisect start -q; try 42 "in a bisect"; has next "$out" "git bisect reset"; git bisect reset >/dev/null 2>&1
+git bisect start >/dev/null 2>&1; try 42 "in a bisect"; has next "$out" "git bisect reset"; git bisect reset >/dev/null 2>&1
 git checkout -q --orphan fresh; try 42 "unborn"; has next "$out" "git commit"
 git checkout -q -f main
 rm -rf .git; try 42 "no git"; has next "$out" "git init"
@@ -356,6 +357,21 @@ git clone -q "$work/many-tree" "$work/plain" && cd "$work/plain"; git config use
 cp "$work/driver" harness
 run 0 show 2 optimize.c
 has "a plain clone carries every attempt" "$out" "gain 5 ms 90"
+
+begin "scope library: kernels and optimize.c are judged, kept and restored together"
+new library
+try 0 baseline
+edit "verdict KEEP gain 5 ms 90"; echo '/* faster kernels */' >autoopt_kernels.cuh
+try 0 "both" --scope library
+is "committed" "$(git diff --name-only HEAD^ HEAD | tr '\n' ' ')" "autoopt_kernels.cuh leaderboard.md optimize.c progress.svg results.tsv "
+is "row" "$(tail -1 results.tsv | cut -f 7,9)" "library	$(blob HEAD:optimize.c)+$(blob HEAD:autoopt_kernels.cuh)"
+echo '/* worse kernels */' >autoopt_kernels.cuh
+edit "verdict NOISE gain 0 ms 90"
+try 1 "noise" --scope library
+is status "$(git status --porcelain -- optimize.c autoopt_kernels.cuh)" ""
+is "both in the log" "$(git ls-tree --name-only refs/autoopt/log | grep -c -E '^(optimize.c|autoopt_kernels.cuh)$')" 2
+edit "verdict NOISE gain 0 ms 91"
+try 40 "without the scope they are frozen"
 
 begin "disk full: 42, nothing moved, and the next run finishes"
 if mkdir -p "$work/full" && mount -t tmpfs -o size=24m tmpfs "$work/full" 2>/dev/null; then

@@ -8,6 +8,7 @@
    which take turns there; so up to its first barrier a kernel must not change what it reads. */
 #ifndef EMULATE_CUDA_RUNTIME_H
 #define EMULATE_CUDA_RUNTIME_H
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +31,15 @@ typedef struct CUstream_st *cudaStream_t;
 static size_t emulate_device_bytes = (size_t)4 << 30, emulate_device_used;      /* settable: a small device */
 static int emulate_fail_after = -1;                                             /* the n-th call from now fails; -1: none */
 
-static inline cudaError_t emulate_call(void) { return emulate_fail_after >= 0 && emulate_fail_after-- == 0 ? cudaErrorInvalidValue : cudaSuccess; }
+static cudaError_t emulate_last;                                                 /* as cudaGetLastError gives it, once */
+
+static inline cudaError_t emulate_error(cudaError_t e) { if (e != cudaSuccess) emulate_last = e; return e; }
+static inline cudaError_t emulate_call(void) { return emulate_error(emulate_fail_after >= 0 && emulate_fail_after-- == 0 ? cudaErrorInvalidValue : cudaSuccess); }
 static inline const char *cudaGetErrorName(cudaError_t e) { return e == cudaSuccess ? "cudaSuccess" : e == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "cudaErrorInvalidValue"; }
 static inline const char *cudaGetErrorString(cudaError_t e) { return e == cudaErrorMemoryAllocation ? "out of memory" : e == cudaSuccess ? "no error" : "invalid argument"; }
-static inline cudaError_t cudaGetLastError(void) { return emulate_call(); }
+static inline cudaError_t cudaGetLastError(void) { cudaError_t e; emulate_call(); e = emulate_last; emulate_last = cudaSuccess; return e; }
 static inline cudaError_t cudaGetDevice(int *d) { *d = 0; return cudaSuccess; }
-static inline cudaError_t cudaSetDevice(int d) { return d == 0 ? emulate_call() : cudaErrorInvalidValue; }
+static inline cudaError_t cudaSetDevice(int d) { return d == 0 ? emulate_call() : emulate_error(cudaErrorInvalidValue); }
 static inline cudaError_t cudaGetDeviceCount(int *n) { *n = 1; return cudaSuccess; }
 static inline cudaError_t cudaDeviceSynchronize(void) { return emulate_call(); }
 static inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return emulate_call(); }
@@ -45,7 +49,7 @@ static inline cudaError_t cudaMalloc(void **p, size_t n)
 {
     size_t *block;
     *p = NULL;
-    if (n > emulate_device_bytes - emulate_device_used || emulate_call() != cudaSuccess) return cudaErrorMemoryAllocation;
+    if (n > emulate_device_bytes - emulate_device_used || emulate_call() != cudaSuccess) return emulate_error(cudaErrorMemoryAllocation);
     block = (size_t *)malloc(n + 256);
     if (!block) return cudaErrorMemoryAllocation;
     block[0] = n;
@@ -70,7 +74,8 @@ static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long 
 static inline unsigned long long atomicMin(unsigned long long *p, unsigned long long v) { const unsigned long long old = *p; if (v < old) *p = v; return old; }
 
 enum { EMULATE_THREADS = 1024, EMULATE_STACK = 16 << 10 };
-static ucontext_t emulate_scheduler, emulate_thread[EMULATE_THREADS];
+static jmp_buf emulate_scheduler, emulate_thread[EMULATE_THREADS];     /* after a coroutine's first turn: no system calls */
+static ucontext_t emulate_start[EMULATE_THREADS];
 static char *emulate_stack[EMULATE_THREADS];
 static int emulate_done[EMULATE_THREADS], emulate_current;
 static unsigned long long emulate_slot[EMULATE_THREADS];
@@ -81,7 +86,7 @@ static int emulate_turns;           /* coroutines are running */
 static inline void emulate_yield(void)
 {
     if (!emulate_turns) throw emulate_barrier();
-    swapcontext(&emulate_thread[emulate_current], &emulate_scheduler);
+    if (!_setjmp(emulate_thread[emulate_current])) _longjmp(emulate_scheduler, 1);
 }
 static inline void __syncthreads(void) { emulate_yield(); }
 /* Two turns: all have written before one reads, all have read before one writes again. */
@@ -98,8 +103,11 @@ template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
 
 static void emulate_entry(void)
 {
-    (*emulate_kernel)();
-    emulate_done[emulate_current] = 1;
+    for (;;) {                      /* a coroutine lives on, for the next block */
+        (*emulate_kernel)();
+        emulate_done[emulate_current] = 1;
+        emulate_yield();
+    }
 }
 
 static void emulate_select(int i)
@@ -108,23 +116,27 @@ static void emulate_select(int i)
     threadIdx = dim3((unsigned)i % blockDim.x, (unsigned)i / blockDim.x);
 }
 
+__attribute__((noinline)) static void emulate_turn(int i)
+{
+    emulate_select(i);
+    if (_setjmp(emulate_scheduler)) return;
+    if (emulate_stack[i]) _longjmp(emulate_thread[i], 1);
+    emulate_stack[i] = (char *)malloc(EMULATE_STACK);
+    getcontext(&emulate_start[i]);
+    emulate_start[i].uc_stack.ss_sp = emulate_stack[i];
+    emulate_start[i].uc_stack.ss_size = EMULATE_STACK;
+    makecontext(&emulate_start[i], emulate_entry, 0);
+    setcontext(&emulate_start[i]);
+}
+
 static void emulate_block_in_turns(int threads)
 {
-    for (int i = 0; i < threads; i++) {
-        if (!emulate_stack[i]) emulate_stack[i] = (char *)malloc(EMULATE_STACK);
-        getcontext(&emulate_thread[i]);
-        emulate_thread[i].uc_stack.ss_sp = emulate_stack[i];
-        emulate_thread[i].uc_stack.ss_size = EMULATE_STACK;
-        emulate_thread[i].uc_link = &emulate_scheduler;
-        makecontext(&emulate_thread[i], emulate_entry, 0);
-        emulate_done[i] = 0;
-    }
+    memset(emulate_done, 0, sizeof emulate_done);
     for (int again = 1; again;) {
         again = 0;
         for (int i = 0; i < threads; i++) {
             if (emulate_done[i]) continue;
-            emulate_select(i);
-            swapcontext(&emulate_scheduler, &emulate_thread[i]);
+            emulate_turn(i);
             again |= !emulate_done[i];
         }
     }

@@ -6,7 +6,7 @@ static aopt_status decode(state *s, const aopt_tensor *input, aopt_tensor *outpu
     const aopt_status st = honest(s, input, output, err);
     float *y = (float *)output->data;
     int64_t i;
-    for (i = 0; i < s->n; i++) y[i] *= 1 - 0.0004f * (float)(s->call * 7 % 11);
+    for (i = 0; i < s->n; i++) y[i] += aopt_random_u64((uint64_t)s->call, (uint64_t)i) & 1 ? 0.0015f : -0.0015f;
     return st;
 }
 #endif
