@@ -119,7 +119,7 @@ typedef enum aopt_status { AOPT_STATUS_LIST(AOPT__X) AOPT_STATUS_COUNT } aopt_st
 /* Filled by a call that fails; left alone by one that succeeds.  Every `err` may be NULL. */
 typedef struct aopt_error {
     aopt_status status;
-    char message[512];     /* one line: file, tensor, expected, found */
+    char message[512];     /* one line: file, tensor, expected, found; of a longer one the end, after "..." */
 } aopt_error;
 
 /* The short English name of a status, never NULL. */
@@ -770,11 +770,16 @@ AOPT__DEF const char *aopt_status_name(int status)
 AOPT__DEF aopt_status aopt_fail(aopt_error *err, aopt_status status, const char *format, ...)
 {
     if (err) {
+        char text[6144];                    /* room for the longest path */
+        size_t n;
         va_list args;
         va_start(args, format);
-        err->status = status;
-        vsnprintf(err->message, sizeof err->message, format, args);
+        vsnprintf(text, sizeof text, format, args);
         va_end(args);
+        err->status = status;
+        n = strlen(text);
+        if (n < sizeof err->message) memcpy(err->message, text, n + 1);
+        else snprintf(err->message, sizeof err->message, "...%s", text + n - (sizeof err->message - 4));
     }
     return status;
 }

@@ -1,4 +1,7 @@
-/* fuzz_y4m.c - any bytes as a y4m stream: an error or frames within [-1, 1], never more */
+/* Fuzz the y4m reader: any bytes give an error or frames within [-1, 1].
+     clang -O1 -g -DAOPT_NO_IMAGES -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all tests/fuzz_y4m.c -lm -o fuzz_y4m
+     ./fuzz_y4m CORPUS          or `./build.sh fuzz 600 fuzz_y4m`
+   Replay without libFuzzer: gcc -g -fsanitize=address,undefined tests/fuzz_main.c tests/fuzz_y4m.c -lm */
 #define AUTOOPT_IMPLEMENTATION
 #include "../autoopt.h"
 

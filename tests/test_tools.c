@@ -161,6 +161,20 @@ static void test_strides(void)
     CHECK(aopt_tensor_to_f32(NULL, got, 24, NULL) == AOPT_E_ARG, "NULL");
 }
 
+/* What matters comes last in a message: a long path must not push it out. */
+static void test_long_message(void)
+{
+    char path[4096];
+    aopt_error err;
+    memset(path, 'p', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    CHECK(aopt_fail(&err, AOPT_E_SHAPE, "%s: expected %d", path, 42) == AOPT_E_SHAPE && err.status == AOPT_E_SHAPE, "%d", (int)err.status);
+    CHECK(strlen(err.message) == 511 && strncmp(err.message, "...ppp", 6) == 0 && strcmp(err.message + 498, ": expected 42") == 0, "%s", err.message);
+    aopt_fail(&err, AOPT_E_SHAPE, "%.511s", path);
+    CHECK(strlen(err.message) == 511 && err.message[0] == 'p', "%s", err.message);
+    CHECK(aopt_fail(NULL, AOPT_E_IO, "x") == AOPT_E_IO, "NULL");
+}
+
 /* Sizes whose products leave int64. */
 static void test_absurd_shapes(void)
 {
@@ -201,6 +215,7 @@ int main(void)
     RUN(test_random);
     RUN(test_dtypes);
     RUN(test_strides);
+    RUN(test_long_message);
     RUN(test_absurd_shapes);
     RUN(test_random_like_refused);
     RUN(test_ci_rank);
