@@ -722,6 +722,7 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #define STBI_REALLOC(p, n) AOPT_REALLOC(p, n)
 #define STBI_FREE(p) AOPT_FREE(p)
 #include <stb/stb_image.h>
+#undef STB_IMAGE_IMPLEMENTATION                 /* or a later include would bring in a second copy */
 #endif
 #ifndef INCLUDE_STB_IMAGE_WRITE_H
 #define STB_IMAGE_WRITE_STATIC
@@ -731,6 +732,7 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 #define STBIW_REALLOC(p, n) AOPT_REALLOC(p, n)
 #define STBIW_FREE(p) AOPT_FREE(p)
 #include <stb/stb_image_write.h>
+#undef STB_IMAGE_WRITE_IMPLEMENTATION
 #endif
 #endif
 

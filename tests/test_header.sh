@@ -25,4 +25,19 @@ runs() { cp assets/nano/nano_vae.pth "$work/Wan2.2_VAE.pth" && cd "$work" && exp
 check program_runs runs
 lacks_file() { cd "$work" && rm Wan2.2_VAE.pth && expect 1 'Wan2.2_VAE.pth: cannot open: No such file' ./app; }
 check program_says_what_is_missing lacks_file
+
+# A file may use stb beside the header, in either order.
+stb() { printf '#define AUTOOPT_IMPLEMENTATION\n%s\nint main(void) { return 0; }\n' "$1" | (cd "$work" && gcc -w -D_GNU_SOURCE -I. -x c - -lm -o stb); }
+if [ -e /usr/include/stb/stb_image_write.h ]; then
+    check stb_after stb '#include "autoopt.h"
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>'
+    check stb_before stb '#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
+#include "autoopt.h"'
+else
+    skip stb_beside "no stb headers"
+fi
 report
