@@ -5023,13 +5023,14 @@ static int command_record(int argc, char **argv)
 
 /* ==== [12] status, goal, show, sync, audit ============================================================== */
 typedef struct goal_state {
-    int since_keep, nibbles, may_stop, top_n;
+    int own, since_keep, nibbles, may_stop, top_n;
     profile_item top[8]; int attacked[8];
     char reason[300];
 } goal_state;
 
-/* Whether the loop may stop on a row's task and device.  since_keep: attempts after the newest keep; nibbles: newest keeps in a row, each
-   below the nibble threshold; an item counts as attacked if one of these attempts named it. */
+/* Whether the loop may stop on a row's task and device.  own: rows of this clone; only these count, so that a record which came by clone
+   ends no loop.  since_keep: attempts after the newest keep; nibbles: newest keeps in a row, each below the nibble threshold; an item
+   counts as attacked if one of these attempts named it. */
 static void goal_of(const record *r, const goals *g, const table *t, const row *like, goal_state *s)
 {
     text profile = text_none();
@@ -5043,8 +5044,9 @@ static void goal_of(const record *r, const goals *g, const table *t, const row *
     text_free(&profile);
     for (i = 0; i < t->n; i++) {
         const row *w = &t->rows[i];
-        if (!row_group(w, like)) continue;
-        if (hours <= 0 && row_n(w) > r->adopted) {
+        if (!row_group(w, like) || row_n(w) <= r->adopted) continue;
+        s->own++;
+        if (hours <= 0) {
             memset(&tm, 0, sizeof tm);
             if (strptime(w->field[C_UTC], "%Y-%m-%dT%H:%M:%SZ", &tm)) hours = (double)(time(NULL) - timegm(&tm)) / 3600;
         }
@@ -5058,7 +5060,8 @@ static void goal_of(const record *r, const goals *g, const table *t, const row *
         }
     }
     for (k = s->top_n - 1; k >= 0; k--) if (!s->attacked[k]) left = k + 1;
-    if (g->stop_hours > 0 && hours >= g->stop_hours) {
+    if (!s->own) snprintf(s->reason, sizeof s->reason, "nothing is measured in this clone yet: ./harness --desc \"baseline\"");
+    else if (g->stop_hours > 0 && hours >= g->stop_hours) {
         s->may_stop = 1;
         snprintf(s->reason, sizeof s->reason, "the budget of %g hours is spent (%.1f)", g->stop_hours, hours);
     } else if (s->since_keep < g->stop_attempts)
@@ -5227,6 +5230,7 @@ static int command_status(int argc, char **argv)
         if (is_goal) {
             if (!like) printf("GO ON: nothing is measured yet: ./harness --desc \"baseline\"\n");
             else if (s.may_stop) printf("MAY STOP: %s\n", s.reason);
+            else if (!s.own) printf("GO ON: %s\n", s.reason);
             else if (item) printf("GO ON: %s; attack %s (%.1f %% of the time)\n", s.reason, item->name, item->share);
             else printf("GO ON: %s; ./harness profile says where the time goes\n", s.reason);
             rc = !s.may_stop;
