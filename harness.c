@@ -5639,7 +5639,7 @@ static const char *const hook_kept[] = { "results.tsv", "leaderboard.md", "progr
 
 typedef struct hook_guard {
     char top[PATH_MAX], cwd[PATH_MAX];      /* both real paths; top is the folder of this binary */
-    const goals *goals;
+    const struct goals *goals;
     text why;                               /* filled = deny */
 } hook_guard;
 
