@@ -19,3 +19,6 @@ clock_build() { ${CC:-gcc} -std=c11 -O1 -fopenmp -DAUTOOPT_TEST_CLOCK -include b
 
 # page_commands FILE HEADING: the indented lines under a Markdown heading, up to the next heading.
 page_commands() { awk -v h="## $2" '/^#+ / { on = $0 == h } on && /^    / { print substr($0, 5) }' "$1"; }
+
+# no_gpu DIR: from here on ./build.sh finds no GPU, wherever the test runs.
+no_gpu() { mkdir -p "$1" && printf '#!/bin/sh\nexit 1\n' >"$1/nvidia-smi" && chmod +x "$1/nvidia-smi" && PATH=$1:$PATH; }
