@@ -544,7 +544,9 @@ typedef struct aopt_target {
     aopt_status (*load_input)(const aopt_model *model, const char *path, aopt_tensor *input, aopt_error *err);
     /* An input that nobody has seen, with the statistics and smoothness of the fixed one: a function of seed. */
     aopt_status (*fresh_input)(const aopt_model *model, const aopt_tensor *fixed, uint64_t seed, aopt_tensor *input, aopt_error *err);
-    /* The truth, fp32.  With a prefix the rest of output is left alone.  progress may be NULL. */
+    /* The frozen decoder, in the form of a candidate: what the baseline times. */
+    aopt_status (*build_reference)(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err);
+    /* The truth, fp32, by that decoder.  With a prefix the rest of output is left alone.  progress may be NULL. */
     aopt_status (*reference)(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
                              aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err);
     /* Fill metric[] and return how many.  Must survive NaN and infinities: they make a value NaN, never a good one. */

@@ -900,36 +900,18 @@ static int runner_confine(const char *so, const char *tmp)
     return confine(&c);
 }
 
-/* The frozen decoder wears the candidate's clothes: SO is "-". */
-typedef struct frozen_decoder { const aopt_model *model; aopt_device device; } frozen_decoder;
-static aopt_status frozen_decode(void *ctx, const aopt_tensor *input, aopt_tensor *output, aopt_error *err)
-{
-    const frozen_decoder *f = (const frozen_decoder *)ctx;
-    return target.reference(f->model, &f->device, input, 0, output, NULL, NULL, err);
-}
-static void frozen_close(void *ctx) { (void)ctx; }
-
 typedef aopt_status (*build_decoder_fn)(const aopt_model *, const aopt_shape *, const aopt_device *, aopt_decoder *, aopt_error *);
+/* so = "-": the frozen decoder, opened and called like a candidate. */
 static aopt_status runner_build(const char *so, const aopt_model *model, const aopt_shape *shape, const aopt_device *device,
                                 aopt_decoder *out, aopt_error *err)
 {
-    static frozen_decoder frozen;
-    build_decoder_fn build;
-    void *handle, *symbol;
+    build_decoder_fn build = target.build_reference;
     memset(out, 0, sizeof *out);
-    if (strcmp(so, "-") == 0) {
-        frozen.model = model;
-        frozen.device = *device;
-        out->ctx = &frozen;
-        out->decode = frozen_decode;
-        out->close = frozen_close;
-        snprintf(out->info, sizeof out->info, "frozen reference");
-        return AOPT_OK;
+    if (strcmp(so, "-") != 0) {
+        void *handle = dlopen(so, RTLD_NOW | RTLD_LOCAL), *symbol = handle ? dlsym(handle, "build_decoder") : NULL;
+        if (!symbol) return aopt_fail(err, AOPT_E_IO, "%s", dlerror());
+        memcpy(&build, &symbol, sizeof build);
     }
-    handle = dlopen(so, RTLD_NOW | RTLD_LOCAL);
-    symbol = handle ? dlsym(handle, "build_decoder") : NULL;
-    if (!symbol) return aopt_fail(err, AOPT_E_IO, "%s", dlerror());
-    memcpy(&build, &symbol, sizeof build);
     if (build(model, shape, device, out, err)) return err->status ? err->status : AOPT_E_INTERNAL;
     if (!out->decode || !out->close) return aopt_fail(err, AOPT_E_VALUE, "build_decoder left decode or close NULL");
     return AOPT_OK;
