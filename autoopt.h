@@ -568,6 +568,8 @@ AOPT_API void aopt_ref_guard_check(const uint32_t *x, int64_t n, uint64_t seed, 
 AOPT_API uint64_t aopt_ref_fingerprint(const float *x, int64_t n, uint64_t seed);
 /* How many elements of x are still the poison of this payload; *first = index of the first, -1 if none. */
 AOPT_API int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload, int64_t *first);
+/* How many elements of x are NaN or infinite, by their bits; *first likewise. */
+AOPT_API int64_t aopt_ref_nonfinite(const float *x, int64_t n, int64_t *first);
 
 #ifdef AUTOOPT_CUDA
 /* ---- GPU.  `stream` is a cudaStream_t, `blas` a cublasHandle_t: the CUDA headers are not needed to read this file.
@@ -5603,6 +5605,18 @@ AOPT__DEF int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload
     for (i = 0; i < n; i++) {
         memcpy(&bits, x + i, sizeof bits);
         if (bits == poison && count++ == 0) *first = i;
+    }
+    return count;
+}
+
+AOPT__DEF int64_t aopt_ref_nonfinite(const float *x, int64_t n, int64_t *first)
+{
+    int64_t i, count = 0;
+    uint32_t bits;
+    *first = -1;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        if ((bits & 0x7f800000u) == 0x7f800000u && count++ == 0) *first = i;
     }
     return count;
 }
