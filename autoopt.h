@@ -807,15 +807,8 @@ static int aopt__mul(int64_t a, int64_t b, int64_t *out)
     return 1;
 }
 
-/* Private helpers that a build with fewer parts may leave unused. */
-#if defined(__GNUC__)
-#define AOPT__MAYBE_UNUSED __attribute__((unused))
-#else
-#define AOPT__MAYBE_UNUSED
-#endif
-
 /* n elements of `size` bytes, NULL if the product does not fit or memory is short.  n = 0 gives a valid pointer. */
-AOPT__MAYBE_UNUSED static void *aopt__alloc(int64_t n, int64_t size)
+static void *aopt__alloc(int64_t n, int64_t size)
 {
     int64_t bytes;
     if (!aopt__mul(n, size, &bytes) || (uint64_t)bytes > (uint64_t)SIZE_MAX / 2) return NULL;
@@ -6166,11 +6159,13 @@ AOPT__DEF void aopt_cuda_vae_close(aopt_cuda_vae *v)
 {
     int device = 0;
     if (!v) return;
-    cudaGetDevice(&device);
-    cudaSetDevice(v->options.device);
-    if (v->blas) cublasDestroy(v->blas);
-    cudaFree(v->arena);
-    cudaSetDevice(device);
+    if (v->arena) {                         /* cuBLAS comes after the arena, so without it there is nothing on the device */
+        cudaGetDevice(&device);
+        cudaSetDevice(v->options.device);
+        if (v->blas) cublasDestroy(v->blas);
+        cudaFree(v->arena);
+        cudaSetDevice(device);
+    }
     AOPT_FREE(v);
 }
 

@@ -20,7 +20,8 @@
 
 enum { AOPT__WARP = 32, AOPT__WARPS = 8, AOPT__THREADS = AOPT__WARP * AOPT__WARPS };
 
-/* A status from any failed call, with the call and the place.  A shortage of memory is not sticky: it is cleared. */
+/* A status from any failed call, with the call and the place.  The pending error is cleared, or the next launch anywhere in the
+   process would be blamed for it. */
 static aopt_status aopt__cuda_fail(aopt_error *err, cudaError_t e, const char *call, const char *file, int line)
 {
     const char *slash = strrchr(file, '/');
@@ -32,6 +33,7 @@ static aopt_status aopt__cuda_fail(aopt_error *err, cudaError_t e, const char *c
 static aopt_status aopt__cublas_fail(aopt_error *err, cublasStatus_t s, const char *call, const char *file, int line)
 {
     const char *slash = strrchr(file, '/');
+    cudaGetLastError();
     return aopt_fail(err, s == CUBLAS_STATUS_ALLOC_FAILED ? AOPT_E_MEMORY : AOPT_E_CUDA, "%s (%d) at %s:%d: %.200s",
                      cublasGetStatusString(s), (int)s, slash ? slash + 1 : file, line, call);
 }

@@ -1069,7 +1069,7 @@ typedef struct judge {
 
 /* Every way in which a run can end badly: its code, its name, what to do next. */
 static const struct { int code; const char *name, *next; } failure[] = {
-    { 10, "BUILD", "fix optimize.c until it compiles: ./build.sh candidate . /tmp/candidate.so shows the whole log" },
+    { 10, "BUILD", "fix what the compiler says; ./harness verify tells when it compiles" },
     { 11, "BUILD_TIMEOUT", "make optimize.c compile faster" },
     { 20, "QUALITY", "the output is wrong or too coarse: restore the accuracy of the part you changed, check with ./harness verify" },
     { 21, "NONFINITE", "find the overflow or division by zero; ./harness verify repeats the check" },
@@ -2587,6 +2587,7 @@ static int judge_build(judge *j)
         rc = build_candidate(real, j->so[i], tmp, j->job->goals->limit.build_s, &log);
         if (rc) {
             build_errors(&log, &errors);
+            if (errors.n) errors.data[--errors.n] = 0;          /* the last newline */
             judge_fail(j, &j->side[i], rc, "%.380s", errors.data ? errors.data : "build.sh said nothing");
         }
         if (i == 1) { text_add(&log, "%s", ""); j->a->build_log = text_take(&log); }
@@ -4309,8 +4310,9 @@ static int keep_commit(const record *r, const attempt *a, const text *source, co
     if (a->verdict == V_KEEP) {
         text_add(&message, "optimize: ");
         field_escape(&message, a->desc, 200);
-        text_add(&message, ", %.2f -> %.2f ms\n\n%.2f %% faster (%.2f to %.2f, %d of %d pairs) on %s, task %s.\n", a->t_inc_ms, a->t_cand_ms,
-                 a->gain_pct, a->ci_lo, a->ci_hi, a->wins, a->pairs, a->device, a->task);
+        text_add(&message, ", %.2f -> %.2f ms\n\n%.2f %% faster (", a->t_inc_ms, a->t_cand_ms, a->gain_pct);
+        if (isfinite(a->ci_lo)) text_add(&message, "%.2f to %.2f, ", a->ci_lo, a->ci_hi);
+        text_add(&message, "%d of %d pairs) on %s, task %s.\n", a->wins, a->pairs, a->device, a->task);
     } else
         text_add(&message, "record: baseline of %s on %s, %.2f ms, optimize.c %.2f ms\n", a->task, a->device, a->t_inc_ms, a->t_cand_ms);
     text_add(&message, "\nAutoopt-Row: %lld\nAutoopt-Log: %s\nAutoopt-Candidate: %s\nAutoopt-Parent: %s\nAutoopt-Harness: %s\n", (long long)a->n, log,
@@ -5028,13 +5030,14 @@ static int command_record(int argc, char **argv)
 
 /* ==== [12] status, goal, show, sync, audit ============================================================== */
 typedef struct goal_state {
-    int since_keep, nibbles, may_stop, top_n;
+    int own, since_keep, nibbles, may_stop, top_n;
     profile_item top[8]; int attacked[8];
     char reason[300];
 } goal_state;
 
-/* Whether the loop may stop on a row's task and device.  since_keep: attempts after the newest keep; nibbles: newest keeps in a row, each
-   below the nibble threshold; an item counts as attacked if one of these attempts named it. */
+/* Whether the loop may stop on a row's task and device.  own: rows of this clone; only these count, so that a record which came by clone
+   ends no loop.  since_keep: attempts after the newest keep; nibbles: newest keeps in a row, each below the nibble threshold; an item
+   counts as attacked if one of these attempts named it. */
 static void goal_of(const record *r, const goals *g, const table *t, const row *like, goal_state *s)
 {
     text profile = text_none();
@@ -5048,8 +5051,9 @@ static void goal_of(const record *r, const goals *g, const table *t, const row *
     text_free(&profile);
     for (i = 0; i < t->n; i++) {
         const row *w = &t->rows[i];
-        if (!row_group(w, like)) continue;
-        if (hours <= 0 && row_n(w) > r->adopted) {
+        if (!row_group(w, like) || row_n(w) <= r->adopted) continue;
+        s->own++;
+        if (hours <= 0) {
             memset(&tm, 0, sizeof tm);
             if (strptime(w->field[C_UTC], "%Y-%m-%dT%H:%M:%SZ", &tm)) hours = (double)(time(NULL) - timegm(&tm)) / 3600;
         }
@@ -5057,13 +5061,14 @@ static void goal_of(const record *r, const goals *g, const table *t, const row *
             s->nibbles = row_number(w, C_GAIN) < g->stop_nibble_pct ? s->nibbles + 1 : 0;
             s->since_keep = 0;
             memset(s->attacked, 0, sizeof s->attacked);
-        } else if (!row_baseline(w)) {
+        } else if (!row_baseline(w) && row_number(w, C_CODE) != 10 && row_number(w, C_CODE) != 11) {     /* a source that does not build is no attempt */
             s->since_keep++;
             for (k = 0; k < s->top_n; k++) if (strcasecmp(w->field[C_ATTACK], s->top[k].name) == 0) s->attacked[k] = 1;
         }
     }
     for (k = s->top_n - 1; k >= 0; k--) if (!s->attacked[k]) left = k + 1;
-    if (g->stop_hours > 0 && hours >= g->stop_hours) {
+    if (!s->own) snprintf(s->reason, sizeof s->reason, "nothing is measured in this clone yet: ./harness --desc \"baseline\"");
+    else if (g->stop_hours > 0 && hours >= g->stop_hours) {
         s->may_stop = 1;
         snprintf(s->reason, sizeof s->reason, "the budget of %g hours is spent (%.1f)", g->stop_hours, hours);
     } else if (s->since_keep < g->stop_attempts)
@@ -5104,7 +5109,8 @@ static void advise(const record *r, const goals *g, attempt *a)
     else if (a->verdict == V_KEEP || a->verdict == V_BASELINE) snprintf(a->next, sizeof a->next, "edit optimize.c%s%s", item ? ": attack " : "", to);
     else if (a->verdict == V_NOISE || a->verdict == V_SLOWER)
         snprintf(a->next, sizeof a->next, "another idea%s%s; %s", item ? " against " : "", to, s.reason);
-    else if (a->n > 0) snprintf(a->next + strlen(a->next), sizeof a->next - strlen(a->next), "%s./harness show %lld has all of it", a->next[0] ? "; " : "", (long long)a->n);
+    else if (a->n > 0) snprintf(a->next + strlen(a->next), sizeof a->next - strlen(a->next), "%s./harness show %lld has all of it, ./harness show %lld optimize.c the source",
+                               a->next[0] ? "; " : "", (long long)a->n, (long long)a->n);
     table_free(&t);
 }
 
@@ -5232,6 +5238,7 @@ static int command_status(int argc, char **argv)
         if (is_goal) {
             if (!like) printf("GO ON: nothing is measured yet: ./harness --desc \"baseline\"\n");
             else if (s.may_stop) printf("MAY STOP: %s\n", s.reason);
+            else if (!s.own) printf("GO ON: %s\n", s.reason);
             else if (item) printf("GO ON: %s; attack %s (%.1f %% of the time)\n", s.reason, item->name, item->share);
             else printf("GO ON: %s; ./harness profile says where the time goes\n", s.reason);
             rc = !s.may_stop;
@@ -5637,7 +5644,7 @@ static const char *const hook_kept[] = { "results.tsv", "leaderboard.md", "progr
 
 typedef struct hook_guard {
     char top[PATH_MAX], cwd[PATH_MAX];      /* both real paths; top is the folder of this binary */
-    const goals *goals;
+    const struct goals *goals;
     text why;                               /* filled = deny */
 } hook_guard;
 

@@ -122,6 +122,7 @@ static void test_options(void)
     CHECK(ck && strcmp(aopt_checkpoint_path(ck), "(memory)") == 0 && strcmp(aopt_checkpoint_at(ck, 0)->name, "tensor") == 0, "bare tensor");
     aopt_checkpoint_close(ck);
     CHECK(aopt_checkpoint_open_memory(NULL, 1, NULL, NULL, &ck, NULL) == AOPT_E_ARG && aopt_checkpoint_open(NULL, NULL, &ck, NULL) == AOPT_E_ARG, "NULL");
+    CHECK(ck == NULL, "out keeps a stale pointer after an error");
     CHECK(aopt_checkpoint_open("tests", NULL, &ck, &err) == AOPT_E_IO && strstr(err.message, "not a regular file"), "%s", err.message);
     CHECK(aopt_checkpoint_open("no/such.pth", NULL, &ck, &err) == AOPT_E_IO && strstr(err.message, "no/such.pth: cannot open"), "%s", err.message);
     free(z.out.b);

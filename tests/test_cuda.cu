@@ -1,7 +1,8 @@
 /* test_cuda.cu - every kernel against its CPU mate at odd sizes; decode and encode against the outputs of the official code.
    On a GPU through nvcc; without one through tests/emulate (see tests/test_cuda_emulated.sh).  Run from the repository root.
-   `small` leaves out what is slow under compute-sanitizer:
-      for tool in memcheck racecheck initcheck; do compute-sanitizer --tool $tool --error-exitcode 9 build/cuda-test/test_cuda small; done */
+   `kernels` runs the kernels alone, `small` one fixture besides: for compute-sanitizer, under which the rest is slow.
+      for tool in memcheck initcheck; do compute-sanitizer --tool $tool --error-exitcode 9 build/cuda-test/test_cuda small; done
+      compute-sanitizer --tool racecheck --error-exitcode 9 build/cuda-test/test_cuda kernels */
 #define AUTOOPT_IMPLEMENTATION
 #define AOPT_NO_IMAGES
 #include "../autoopt.h"
@@ -565,6 +566,7 @@ static void test_refusals(void)
     o.progress = stop_after_two;
     o.progress_user = &calls;
     OK(aopt_cuda_vae_decoder_open(m.vae, h, w, &o, &d, &err));
+    if (!d) return;
     CHECK(aopt_cuda_vae_decode(d, latent.data(), T, video.data(), &err) == AOPT_E_CANCELLED && calls == 2, "%d calls", calls);
     d->options.progress = NULL;
     OK(aopt_cuda_vae_decode(d, latent.data(), T, video.data(), &err));        /* a cancelled clip leaves no trace in the next */
@@ -607,6 +609,7 @@ static void test_every_call_checked(void)
         failed += st != AOPT_OK;
         CHECK(st == AOPT_OK || st == AOPT_E_CUDA || st == AOPT_E_MEMORY, "call %d: status %d", n, (int)st);
         CHECK(st == AOPT_OK || strchr(err.message, ':'), "call %d: %s", n, err.message);
+        CHECK(st == AOPT_OK || cudaGetLastError() == cudaSuccess, "call %d: leaves an error behind for the next caller", n);
     }
     printf("    of about %d calls %d failed in turn\n", n, failed);
     CHECK(failed > 50, "only %d failed", failed);
@@ -615,7 +618,7 @@ static void test_every_call_checked(void)
 
 int main(int argc, char **argv)
 {
-    const int small = argc > 1 && strcmp(argv[1], "small") == 0;
+    const int kernels = argc > 1 && strcmp(argv[1], "kernels") == 0, small = argc > 1 && strcmp(argv[1], "small") == 0;
     int n = 0;
     if (cudaGetDeviceCount(&n) != cudaSuccess || n == 0) {
         printf("skip test_cuda: no GPU\n0 passed, 0 failed, 1 skipped\n");
@@ -636,6 +639,7 @@ int main(int argc, char **argv)
     RUN(test_conv_strided);
     RUN(test_attention);
     RUN(test_shapes_refused);
+    if (kernels) return check_report();
     RUN(test_fixture_nano);
     if (small) return check_report();
     RUN(test_fixture_odd);

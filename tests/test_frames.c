@@ -4,6 +4,7 @@
 #include "check.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define DIRECTORY "build/tmp/frames"
@@ -93,7 +94,7 @@ static void test_png_refusals(void)
 
 static void test_paths(void)
 {
-    static const char *const bad[] = { "x/f%s.png", "x/f%n.png", "x/f%d%d.png", "x/f%%.png", "x/f%4d.png", "x/f%0d.png", "x/f%010d.png", "x/f%04d.jpg", "x/f%04d", "x.mp4", "x", "", "%" };
+    static const char *const bad[] = { "x/f%s.png", "x/f%n.png", "x/f%d%d.png", "x/f%%.png", "x/f%4d.png", "x/f%0d.png", "x/f%010d.png", "x/f%04d.jpg", "x/f%04d", "%d.png/x.png", "x.mp4", "x", "", "%" };
     aopt_frame_writer *w;
     aopt_clip clip;
     size_t i;
@@ -225,6 +226,27 @@ static void test_writer_stops(void)
     CHECK(aopt_frame_writer_close(NULL, 0, NULL) == AOPT_OK, "close NULL");
 }
 
+/* A file that may not grow stands for a full disk: what lost a frame never gets its name, even if a later flush succeeds. */
+static void test_full_disk(void)
+{
+    enum { H = 64, W = 64 };
+    static float frame[3 * H * W];
+    struct rlimit old, small;
+    aopt_frame_writer *w;
+    int i, lost = 0;
+    if (getrlimit(RLIMIT_FSIZE, &old)) { SKIP("no RLIMIT_FSIZE"); return; }
+    signal(SIGXFSZ, SIG_IGN);
+    small = old;
+    small.rlim_cur = 30000;
+    CHECK(aopt_frame_writer_open(DIRECTORY "/full.y4m", H, W, 24, 1, &w, &err) == AOPT_OK, "%s", err.message);
+    setrlimit(RLIMIT_FSIZE, &small);
+    for (i = 0; i < 10 && !lost; i++) lost = aopt_frame_writer_add(w, frame, H * W, &err) != AOPT_OK;
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK(lost && err.status == AOPT_E_IO && strstr(err.message, "full.y4m: File too large"), "after %d frames: %s", i, err.message);
+    CHECK(aopt_frame_writer_close(w, 1, &err) == AOPT_E_IO, "a file without frame %d was kept", i - 1);
+    CHECK(access(DIRECTORY "/full.y4m", F_OK) != 0 && access(DIRECTORY "/full.y4m.autoopt-tmp", F_OK) != 0, "it is still there");
+}
+
 /* stdout is a terminal: refused before a byte is written. */
 static void test_terminal(void)
 {
@@ -257,6 +279,7 @@ int main(void)
     RUN(test_y4m_layouts);
     RUN(test_y4m_refusals);
     RUN(test_writer_stops);
+    RUN(test_full_disk);
     RUN(test_terminal);
     return check_report();
 }

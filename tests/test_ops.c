@@ -163,6 +163,8 @@ static void test_bad_kernels(void)
     }
     c.kt = c.kh = c.kw = 3;
     CHECK(aopt_ref_conv3d(&c, v, 1, 0, 2, NULL, y, 1, &err) == AOPT_E_ARG, "height 0 was accepted");
+    CHECK(aopt_ref_conv3d(&c, v, 0, 2, 2, NULL, y, 1, &err) == AOPT_E_ARG, "no frames were accepted");
+    CHECK(aopt_ref_conv3d(&c, v, 1, INT64_MAX, 1, NULL, y, 1, &err) == AOPT_E_ARG, "an absurd height was accepted");
     CHECK(aopt_ref_conv3d(&c, v, 1, INT64_MAX / 4, INT64_MAX / 4, NULL, y, 1, &err) == AOPT_E_ARG, "an absurd frame was accepted");
 }
 

@@ -189,6 +189,8 @@ git clone -q . ../audited && cd ../audited || exit 1
 git config user.name x; git config user.email x@example.invalid
 cp "$work/driver" harness
 run 0 audit
+run 1 goal
+has goal "$out" "nothing is measured in this clone yet"
 sed -i '3s/95\.800/55.800/' results.tsv
 git commit -q -am "better numbers"
 run 44 audit

@@ -161,11 +161,48 @@ static void test_strides(void)
     CHECK(aopt_tensor_to_f32(NULL, got, 24, NULL) == AOPT_E_ARG, "NULL");
 }
 
+/* Sizes whose products leave int64. */
+static void test_absurd_shapes(void)
+{
+    const int64_t shape[3] = { INT64_MAX, INT64_MAX, 4 };
+    const aopt_tensor t = aopt_tensor_make("t", AOPT_F32, 3, shape, NULL, AOPT_HOST);
+    CHECK(aopt_tensor_numel(&t) == -1 && !aopt_tensor_contiguous(&t) && t.stride[1] == 4, "%lld", (long long)aopt_tensor_numel(&t));
+}
+
+static void test_random_like_refused(void)
+{
+    const int64_t one = 1;
+    float x = 1, y = 0;
+    aopt_error err;
+    aopt_tensor t = aopt_tensor_make("t", AOPT_F32, 1, &one, &x, AOPT_HOST);
+    t.stride[0] = 0;                    /* legal where there is one element */
+    CHECK(aopt_random_like(&t, 0, 1, &y, &err) == AOPT_OK && y == 1, "%g", (double)y);
+    CHECK(aopt_random_like(&t, 1, 1, &y, &err) == AOPT_E_ARG && aopt_random_like(&t, 100, 1, &y, &err) == AOPT_E_ARG, "a dimension it has not");
+    CHECK(aopt_random_like(&t, -2, 1, &y, &err) == AOPT_E_ARG && aopt_random_like(NULL, 0, 1, &y, &err) == AOPT_E_ARG, "-2, NULL");
+    t.device = 0;
+    CHECK(aopt_random_like(&t, 0, 1, &y, &err) == AOPT_E_ARG, "device memory");
+}
+
+/* Against the normal approximation of the binomial, which n over k must not outgrow on the way. */
+static void test_ci_rank(void)
+{
+    int n;
+    for (n = 100; n <= 100000; n *= 10) {
+        const double normal = 0.5 * n - 1.959964 * 0.5 * sqrt((double)n);
+        const int r = aopt_ci_rank(n, 0.05);
+        CHECK(fabs(r - normal) <= 1, "n %d: %d, about %g expected", n, r, normal);
+    }
+    CHECK(aopt_ci_rank(5, 0.05) == 0 && aopt_ci_rank(6, 0.05) == 1, "%d %d", aopt_ci_rank(5, 0.05), aopt_ci_rank(6, 0.05));
+}
+
 int main(void)
 {
     RUN(test_sha256);
     RUN(test_random);
     RUN(test_dtypes);
     RUN(test_strides);
+    RUN(test_absurd_shapes);
+    RUN(test_random_like_refused);
+    RUN(test_ci_rank);
     return check_report();
 }

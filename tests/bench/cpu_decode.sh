@@ -22,3 +22,18 @@ done
 [ -z "$peer" ] || echo "least of each: autoopt.h $(least <$log.ours) s, PyTorch $(least <$log.theirs) s," \
     "PyTorch takes $(echo "$(least <$log.theirs) $(least <$log.ours)" | awk '{ printf "%.2f", $1 / $2 }') times as long"
 rm -f $log $log.ours $log.theirs
+
+# Processor time does not depend on what else the machine does.  Runs of 1 and of 1 + repeats decodes, so that start and loading cancel.
+processor() {
+    local one many
+    TIMEFORMAT='%U %S'
+    one=$({ time "$@" 1 >/dev/null 2>&1; } 2>&1)
+    many=$({ time "$@" $((1 + repeats)) >/dev/null 2>&1; } 2>&1)
+    echo "$one $many" | awk -v n="$repeats" '{ printf "%.2f", ($3 + $4 - $1 - $2) / n }'
+}
+ours=$(processor build/cpu_decode $checkpoint $latent 1)
+echo "processor seconds per decode, one thread: autoopt.h $ours"
+if [ -n "$peer" ]; then
+    theirs=$(processor "$python" tests/oracle/wan22_torch.py bench --checkpoint $checkpoint --latent $latent --variants fp32 --threads 1 --iters)
+    echo "processor seconds per decode, one thread: PyTorch $theirs, $(echo "$theirs $ours" | awk '{ printf "%.1f", $1 / $2 }') times as much"
+fi

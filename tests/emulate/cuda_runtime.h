@@ -31,12 +31,15 @@ typedef struct CUstream_st *cudaStream_t;
 static size_t emulate_device_bytes = (size_t)4 << 30, emulate_device_used;      /* settable: a small device */
 static int emulate_fail_after = -1;                                             /* the n-th call from now fails; -1: none */
 
-static inline cudaError_t emulate_call(void) { return emulate_fail_after >= 0 && emulate_fail_after-- == 0 ? cudaErrorInvalidValue : cudaSuccess; }
+static cudaError_t emulate_last;                                                 /* as cudaGetLastError gives it, once */
+
+static inline cudaError_t emulate_error(cudaError_t e) { if (e != cudaSuccess) emulate_last = e; return e; }
+static inline cudaError_t emulate_call(void) { return emulate_error(emulate_fail_after >= 0 && emulate_fail_after-- == 0 ? cudaErrorInvalidValue : cudaSuccess); }
 static inline const char *cudaGetErrorName(cudaError_t e) { return e == cudaSuccess ? "cudaSuccess" : e == cudaErrorMemoryAllocation ? "cudaErrorMemoryAllocation" : "cudaErrorInvalidValue"; }
 static inline const char *cudaGetErrorString(cudaError_t e) { return e == cudaErrorMemoryAllocation ? "out of memory" : e == cudaSuccess ? "no error" : "invalid argument"; }
-static inline cudaError_t cudaGetLastError(void) { return emulate_call(); }
+static inline cudaError_t cudaGetLastError(void) { cudaError_t e; emulate_call(); e = emulate_last; emulate_last = cudaSuccess; return e; }
 static inline cudaError_t cudaGetDevice(int *d) { *d = 0; return cudaSuccess; }
-static inline cudaError_t cudaSetDevice(int d) { return d == 0 ? emulate_call() : cudaErrorInvalidValue; }
+static inline cudaError_t cudaSetDevice(int d) { return d == 0 ? emulate_call() : emulate_error(cudaErrorInvalidValue); }
 static inline cudaError_t cudaGetDeviceCount(int *n) { *n = 1; return cudaSuccess; }
 static inline cudaError_t cudaDeviceSynchronize(void) { return emulate_call(); }
 static inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return emulate_call(); }
@@ -46,7 +49,7 @@ static inline cudaError_t cudaMalloc(void **p, size_t n)
 {
     size_t *block;
     *p = NULL;
-    if (n > emulate_device_bytes - emulate_device_used || emulate_call() != cudaSuccess) return cudaErrorMemoryAllocation;
+    if (n > emulate_device_bytes - emulate_device_used || emulate_call() != cudaSuccess) return emulate_error(cudaErrorMemoryAllocation);
     block = (size_t *)malloc(n + 256);
     if (!block) return cudaErrorMemoryAllocation;
     block[0] = n;
