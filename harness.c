@@ -165,6 +165,13 @@ static const char *verdict_name(verdict_id v)
    Out of memory here is not a verdict about a candidate: the judge says so and exits with 125. */
 typedef struct text { char *data; size_t n, cap; } text;        /* growable, always terminated once something was added */
 
+static text text_none(void)
+{
+    text t;
+    memset(&t, 0, sizeof t);
+    return t;
+}
+
 static void text_append(text *t, const void *data, size_t n)
 {
     if (t->cap - t->n < n + 1 || !t->data) {
@@ -247,11 +254,10 @@ static void path_set(char out[PATH_CAP], const char *format, ...)
 /* Replace path by data[n]: temporary file beside it, fsync, rename.  After an error path is as it was. */
 static aopt_status file_write(const char *path, const void *data, size_t n, int mode, aopt_error *err)
 {
-    text tmp;
+    text tmp = text_none();
     const char *p = (const char *)data;
     size_t left = n;
     int fd, bad;
-    memset(&tmp, 0, sizeof tmp);
     text_add(&tmp, "%s.autoopt-tmp", path);
     unlink(tmp.data);
     fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -286,6 +292,21 @@ typedef struct process {
 } process;
 enum { PROCESS_TIMEOUT = -1000, PROCESS_NOT_STARTED = -1001 };
 
+/* The child: descriptors into place, then the program.  If that fails, errno goes to `start`. */
+static void process_exec(const process *p, int in, int out, int errs, int start)
+{
+    int exec_errno;
+    setpgid(0, 0);
+    signal(SIGPIPE, SIG_DFL);
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errs, 2) < 0 || (p->cwd && chdir(p->cwd) != 0)) _exit(127);
+    if (p->env) environ = (char **)(uintptr_t)p->env;
+    if (p->in_child) p->in_child(p->user);
+    execvp(p->argv[0], (char *const *)(uintptr_t)p->argv);
+    exec_errno = errno;
+    if (write(start, &exec_errno, sizeof exec_errno) < 0) _exit(126);
+    _exit(127);
+}
+
 /* Returns the exit status, -signal, PROCESS_TIMEOUT or PROCESS_NOT_STARTED.  out and errs are appended to; errs NULL = with out. */
 static int process_run(const process *p, text *out, text *errs)
 {
@@ -299,17 +320,7 @@ static int process_run(const process *p, text *out, text *errs)
 
     if (pipe2(in, O_CLOEXEC) || pipe2(o, O_CLOEXEC) || pipe2(e, O_CLOEXEC) || pipe2(start, O_CLOEXEC)) return PROCESS_NOT_STARTED;
     pid = fork();
-    if (pid == 0) {
-        setpgid(0, 0);
-        signal(SIGPIPE, SIG_DFL);
-        if (dup2(in[0], 0) < 0 || dup2(o[1], 1) < 0 || dup2(e[1], 2) < 0 || (p->cwd && chdir(p->cwd) != 0)) _exit(127);
-        if (p->env) environ = (char **)(uintptr_t)p->env;
-        if (p->in_child) p->in_child(p->user);
-        execvp(p->argv[0], (char *const *)(uintptr_t)p->argv);
-        exec_errno = errno;
-        if (write(start[1], &exec_errno, sizeof exec_errno) < 0) _exit(126);
-        _exit(127);
-    }
+    if (pid == 0) process_exec(p, in[0], o[1], e[1], start[1]);
     close(in[0]); close(o[1]); close(e[1]); close(start[1]);
     if (pid < 0) {
         close(in[1]); close(o[0]); close(e[0]); close(start[0]);
@@ -403,17 +414,20 @@ static void text_add_json(text *t, const char *s)
     text_add(t, "\"");
 }
 
-/* The rest of a folder that this program made, then the folder. */
-static void folder_remove(const char *path)
+/* Up to four words, run to the end in our environment; out may be NULL. */
+static int process_words(const char *a, const char *b, const char *c, const char *d, text *out)
 {
     const char *argv[5];
     process p;
-    argv[0] = "rm"; argv[1] = "-rf"; argv[2] = "--"; argv[3] = path; argv[4] = NULL;
+    argv[0] = a; argv[1] = b; argv[2] = c; argv[3] = d; argv[4] = NULL;
     memset(&p, 0, sizeof p);
     p.argv = argv;
     p.timeout_s = 60;
-    process_run(&p, NULL, NULL);
+    return process_run(&p, out, NULL);
 }
+
+/* The rest of a folder that this program made, then the folder. */
+static void folder_remove(const char *path) { process_words("rm", "-rf", "--", path, NULL); }
 
 static void sleep_ms(int ms)
 {
@@ -529,9 +543,8 @@ static aopt_status goals_load(const char *path, goals *g, aopt_error *err)
 {
     aopt_json *doc = NULL;
     aopt_status st;
-    text t;
+    text t = text_none();
     memset(g, 0, sizeof *g);
-    memset(&t, 0, sizeof t);
     g->limit.build_s = 600; g->limit.init_s = 120; g->limit.first_decode_s = 60; g->limit.decode_s = 10;
     g->limit.memory_mb = 65536; g->limit.gate_all_tasks_s = 60;
     st = file_read(path, 1 << 20, &t, err);
@@ -702,9 +715,8 @@ static void confine_child(void *user)
 typedef struct environment { char *entry[32]; int n; } environment;
 static void environment_add(environment *e, const char *name, const char *value)
 {
-    text t;
+    text t = text_none();
     if (!value || e->n >= 31) return;
-    memset(&t, 0, sizeof t);
     text_add(&t, "%s=%s", name, value);
     e->entry[e->n++] = t.data;
     e->entry[e->n] = NULL;
@@ -747,11 +759,10 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     confinement c;
     environment e;
     process p;
-    text source;
+    text source = text_none();
     aopt_error err;
     struct stat st;
     int rc, i;
-    memset(&source, 0, sizeof source);
     path_set(path, "%s/optimize.c", tree);
     rc = file_read(path, SOURCE_CAP, &source, &err) != AOPT_OK;
     text_free(&source);
@@ -796,17 +807,15 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     return rc == 0 ? 0 : 10;
 }
 
-/* With --scope library, the judge's half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
+/* With --scope library, the frozen half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
    repository's.  AOPT_E_VALUE if not. */
-#define KERNELS_MARK "end of the judge's half"
+#define KERNELS_MARK "end of the frozen half"
 static aopt_status build_check_kernels(const char *tree, const char *incumbent, aopt_error *err)
 {
     char path[PATH_CAP], base[PATH_CAP];
-    text ours, theirs;
+    text ours = text_none(), theirs = text_none();
     const char *a, *b;
     aopt_status st;
-    memset(&ours, 0, sizeof ours);
-    memset(&theirs, 0, sizeof theirs);
     path_set(path, "%s/autoopt_kernels.cuh", tree);
     if (access(path, F_OK) != 0) return AOPT_OK;
     path_set(base, "%s/autoopt_kernels.cuh", incumbent ? incumbent : ".");
@@ -1476,7 +1485,7 @@ static int side_launch(judge *j, int which, const char *so, int flags, double de
     aopt_status st = AOPT_E_IO;
     aopt_error err;
     double begin;
-    text info;
+    text info = text_none();
     reply r;
     int rc, i;
     for (i = 0; i < INFRA_TRIES && st != AOPT_OK; i++) {
@@ -1496,7 +1505,6 @@ static int side_launch(judge *j, int which, const char *so, int flags, double de
     s->init_s = aopt_seconds() - begin;
     j->init_s[which] = j->init_s[which] > 0 ? fmin(j->init_s[which], s->init_s) : s->init_s;
     if (r.status) return judge_fail(j, s, r.status == AOPT_E_MEMORY ? 32 : 31, "build_decoder: %s: %s", aopt_status_name(r.status), r.text);
-    memset(&info, 0, sizeof info);
     text_add_escaped(&info, r.text, strcspn(r.text, "\r\n"));
     snprintf(s->info, sizeof s->info, "%s", info.data ? info.data : "");
     text_free(&info);
@@ -1845,11 +1853,10 @@ static aopt_status reference_path(const judge *j, char path[PATH_CAP], aopt_erro
 {
     const task *t = j->job->task;
     struct stat st;
-    text key;
+    text key = text_none();
     char hex[65];
     int i;
     if (stat(t->checkpoint, &st) != 0) return aopt_fail(err, AOPT_E_IO, "%s: %s", t->checkpoint, strerror(errno));
-    memset(&key, 0, sizeof key);
     sha256_hex(j->fixed, j->input_bytes, hex);
     text_add(&key, "%s %s %s %lld %lld %lld.%ld", target.name, t->checkpoint, hex, (long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec);
     for (i = 0; i < t->shape.ndim; i++) text_add(&key, " %lld", (long long)t->shape.dim[i]);
@@ -1875,8 +1882,7 @@ static int reference_read(const judge *j, const char *path, char hex[65])
 static aopt_status reference_write(const judge *j, const char *path, char hex[65], aopt_error *err)
 {
     aopt_status st;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     sha256_hex(j->reference, j->output_bytes, hex);
     text_add(&t, "%s\n", hex);
     text_append(&t, j->reference, j->output_bytes);
@@ -2302,8 +2308,7 @@ static void bench_init(bench *b, race *r, double min_gain_pct, double factor, do
 static void floor_path(const judge *j, char path[PATH_CAP])
 {
     char hex[65];
-    text key;
-    memset(&key, 0, sizeof key);
+    text key = text_none();
     device_name(hex, sizeof hex);
     text_add(&key, "%s|%s|%s", j->job->task->name, hex, HARNESS_BAKED);
     sha256_hex(key.data, key.n, hex);
@@ -2516,10 +2521,9 @@ static aopt_status tree_sha256(const char *tree, char hex[65], aopt_error *err)
 {
     static const char *const name[] = { "optimize.c", "autoopt_kernels.cuh" };
     char path[PATH_CAP];
-    text all;
+    text all = text_none();
     aopt_status st = AOPT_OK;
     int i;
-    memset(&all, 0, sizeof all);
     for (i = 0; i < 2 && st == AOPT_OK; i++) {
         path_set(path, "%s/%s", tree, name[i]);
         if (i > 0 && access(path, F_OK) != 0) continue;
@@ -2536,8 +2540,7 @@ static void environment_hash(const judge *j, char out[17])
 {
     struct utsname u;
     char hex[65], device[128];
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     device_name(device, sizeof device);
     uname(&u);
     text_add(&t, "%s|%s|%s|%d|%s|%s", u.sysname, u.release, u.machine, j->device.threads, device, HARNESS_KIND);
@@ -2573,13 +2576,11 @@ static int judge_build(judge *j)
     tree[1] = j->job->candidate_dir;
     for (i = 0; i < 2; i++) {
         char tmp[PATH_CAP], folder[PATH_CAP], real[PATH_MAX];
-        text log, errors;
+        text log = text_none(), errors = text_none();
         if (!tree[i] || !realpath(tree[i], real)) {
             if (i == 1) return judge_fail(j, NULL, 125, "%s: no such folder", tree[i] ? tree[i] : "candidate");
             continue;
         }
-        memset(&log, 0, sizeof log);
-        memset(&errors, 0, sizeof errors);
         path_set(folder, "%s/so%d", j->dir, i);
         path_set(tmp, "%s/build%d", j->dir, i);
         path_set(j->so[i], "%s/side.so", folder);
@@ -2688,9 +2689,8 @@ static void verdict_json(const attempt *a, text *t)
 /* Verdict, why, what next, for people; then the same for programs. */
 static void verdict_print(const attempt *a)
 {
-    text t;
+    text t = text_none();
     int i;
-    memset(&t, 0, sizeof t);
     for (i = 0; i < a->metric_n; i++) {
         const double margin = (a->metric[i].value - a->metric[i].limit) * a->metric[i].sense;
         text_add(&t, "  %-20s %12.6g", a->metric[i].name, a->metric[i].value);
@@ -2853,8 +2853,7 @@ static aopt_status judge_profile(const judge_job *job, attempt *a, aopt_error *e
         aopt_profile *report = (aopt_profile *)(void *)s->report.map, *p = (aopt_profile *)malloc(sizeof *p);
         double t = 0, wall = 0;
         int n = 0, rc;
-        text out;
-        memset(&out, 0, sizeof out);
+        text out = text_none();
         judge_peaks(&j);
         rc = side_decode(&j, s, j.fixed, 1, NULL);
         memset(report, 0, sizeof *report);
@@ -2901,13 +2900,6 @@ typedef struct record {
     text results;                               /* results.tsv as the log has it */
     int lock;
 } record;
-
-static text text_none(void)
-{
-    text t;
-    memset(&t, 0, sizeof t);
-    return t;
-}
 
 typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;     /* all zero = nothing special */
 
@@ -6095,26 +6087,28 @@ static const task *choose_task(const goals *g, const char *name, aopt_error *err
 /* Snapshot: file (or HEAD's optimize.c if file is NULL) as folder/name/optimize.c. */
 static aopt_status snapshot(const char *file, const char *folder, const char *name, char tree[PATH_CAP], aopt_error *err)
 {
-    const char *argv[6];
     char path[PATH_CAP];
     aopt_status st = AOPT_OK;
-    process p;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     path_set(tree, "%s/%s", folder, name);
     if (mkdir(tree, 0700) != 0) return aopt_fail(err, AOPT_E_IO, "%s: %s", tree, strerror(errno));
     if (file) st = file_read(file, SOURCE_CAP, &t, err);
-    else {
-        argv[0] = "git"; argv[1] = "cat-file"; argv[2] = "blob"; argv[3] = "HEAD:./optimize.c"; argv[4] = NULL;
-        memset(&p, 0, sizeof p);
-        p.argv = argv;
-        p.timeout_s = 30;
-        if (process_run(&p, &t, NULL) != 0) st = aopt_fail(err, AOPT_E_MISSING, "HEAD has no optimize.c to compare with: name one with --incumbent FILE");
-    }
+    else if (process_words("git", "cat-file", "blob", "HEAD:./optimize.c", &t) != 0)
+        st = aopt_fail(err, AOPT_E_MISSING, "HEAD has no optimize.c to compare with: name one with --incumbent FILE");
     path_set(path, "%s/optimize.c", tree);
     if (st == AOPT_OK) st = file_write(path, t.data ? t.data : "", t.n, 0600, err);
     text_free(&t);
     return st;
+}
+
+/* What the options say about a run; the trees are the caller's. */
+static judge_job options_job(const options *o, const goals *g, const task *t)
+{
+    judge_job job;
+    memset(&job, 0, sizeof job);
+    job.goals = g; job.task = t; job.desc = o->desc; job.seed = o->seed;
+    job.approve = o->approve; job.allow_init = o->allow_init; job.scope_library = o->scope_library; job.baseline = o->baseline;
+    return job;
 }
 
 enum { STAGE_VERIFY, STAGE_BENCH, STAGE_PROFILE };
@@ -6123,9 +6117,8 @@ enum { STAGE_VERIFY, STAGE_BENCH, STAGE_PROFILE };
 static aopt_status run_stage(int stage, const options *o, const goals *g, const task *t, attempt *a, aopt_error *err)
 {
     char folder[PATH_CAP], mine[PATH_CAP], theirs[PATH_CAP], root[PATH_CAP];
-    judge_job job;
+    judge_job job = options_job(o, g, t);
     aopt_status st;
-    memset(&job, 0, sizeof job);
     if (!getcwd(root, sizeof root)) return aopt_fail(err, AOPT_E_IO, "no working directory");
     mkdir("build", 0777);
     path_set(folder, "%s/build/snapshot.XXXXXX", root);
@@ -6136,8 +6129,6 @@ static aopt_status run_stage(int stage, const options *o, const goals *g, const 
         st = snapshot(o->incumbent, folder, "a", theirs, err);
         job.incumbent_dir = theirs;
     }
-    job.goals = g; job.task = t; job.desc = o->desc; job.seed = o->seed; job.approve = o->approve; job.allow_init = o->allow_init; job.scope_library = o->scope_library;
-    job.baseline = o->baseline;
     job.verify_only = stage == STAGE_VERIFY;
     if (st == AOPT_OK) st = stage == STAGE_PROFILE ? judge_profile(&job, a, err) : judge_attempt(&job, a, err);
     folder_remove(folder);
@@ -6203,9 +6194,7 @@ static int command_make_reference(int argc, char **argv)
     int rc = begin_command(argc, argv, &o, &g, &t);
     if (rc) return rc;
     attempt_init(&a);
-    memset(&job, 0, sizeof job);
-    job.goals = &g;
-    job.task = t;
+    job = options_job(&o, &g, t);
     if (judge_begin(&j, &job, &a, &err) || judge_load_reference(&j, 7200, &err)) rc = trouble(&err);
     else printf("reference of task %s: sha256 %s\n", t->name, a.reference);
     judge_end(&j);
@@ -6260,8 +6249,7 @@ static int command_selftest(int argc, char **argv)
     int rc = begin_command(argc, argv, &o, &g, &t), bad = 0;
     if (rc) return rc;
     attempt_init(&a);
-    memset(&job, 0, sizeof job);
-    job.goals = &g; job.task = t; job.seed = o.seed;
+    job = options_job(&o, &g, t);
     job.candidate_dir = getcwd(root, sizeof root);
     if (judge_begin(&j, &job, &a, &err)) rc = trouble(&err);
     else if (judge_build(&j) == 0) {
