@@ -544,7 +544,9 @@ typedef struct aopt_target {
     aopt_status (*load_input)(const aopt_model *model, const char *path, aopt_tensor *input, aopt_error *err);
     /* An input that nobody has seen, with the statistics and smoothness of the fixed one: a function of seed. */
     aopt_status (*fresh_input)(const aopt_model *model, const aopt_tensor *fixed, uint64_t seed, aopt_tensor *input, aopt_error *err);
-    /* The truth, fp32.  With a prefix the rest of output is left alone.  progress may be NULL. */
+    /* The frozen decoder, in the form of a candidate: what the baseline times. */
+    aopt_status (*build_reference)(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err);
+    /* The truth, fp32, by that decoder.  With a prefix the rest of output is left alone.  progress may be NULL. */
     aopt_status (*reference)(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
                              aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err);
     /* Fill metric[] and return how many.  Must survive NaN and infinities: they make a value NaN, never a good one. */
@@ -566,6 +568,8 @@ AOPT_API void aopt_ref_guard_check(const uint32_t *x, int64_t n, uint64_t seed, 
 AOPT_API uint64_t aopt_ref_fingerprint(const float *x, int64_t n, uint64_t seed);
 /* How many elements of x are still the poison of this payload; *first = index of the first, -1 if none. */
 AOPT_API int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload, int64_t *first);
+/* How many elements of x are NaN or infinite, by their bits; *first likewise. */
+AOPT_API int64_t aopt_ref_nonfinite(const float *x, int64_t n, int64_t *first);
 
 #ifdef AUTOOPT_CUDA
 /* ---- GPU.  `stream` is a cudaStream_t, `blas` a cublasHandle_t: the CUDA headers are not needed to read this file.
@@ -5601,6 +5605,18 @@ AOPT__DEF int64_t aopt_ref_unwritten(const float *x, int64_t n, uint32_t payload
     for (i = 0; i < n; i++) {
         memcpy(&bits, x + i, sizeof bits);
         if (bits == poison && count++ == 0) *first = i;
+    }
+    return count;
+}
+
+AOPT__DEF int64_t aopt_ref_nonfinite(const float *x, int64_t n, int64_t *first)
+{
+    int64_t i, count = 0;
+    uint32_t bits;
+    *first = -1;
+    for (i = 0; i < n; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        if ((bits & 0x7f800000u) == 0x7f800000u && count++ == 0) *first = i;
     }
     return count;
 }

@@ -67,12 +67,15 @@ enum {
     ORACLE_PREFIX = 3,              /* input slices that a fresh check against the reference decodes */
     GUARD_BYTES = 4096,
     LATE_MS = 20, LATE_LOOKS = 50,
+    INFRA_TRIES = 2, INFRA_WAIT_MS = 500,       /* for what is our own fault: no process, no memory */
+    CRASHES = 3,                    /* of one source, recorded here: it is not run again */
     LOG_CAP = 64 * 1024,            /* bytes kept of what a candidate prints */
     SO_CAP = 16 << 20,              /* a shared object larger than this carries data, not code */
     SOURCE_CAP = 1 << 20,
     MAX_TASKS = 16, MAX_FROZEN = 64
 };
 static const double BIG_WIN = 0.05;         /* log-ratio from which a short confirmation is enough */
+static const double INIT_FACTOR = 1.5, INIT_SLACK_S = 1;  /* how much longer than the incumbent a candidate to be kept may prepare */
 static const double PLAUSIBLE = 0.4;        /* of the reference's FLOPs at peak speed: leaves room for 2-D Winograd (2.25x) */
 
 typedef struct gate_limit { char metric[40]; double limit, fresh; int sense; } gate_limit;
@@ -162,6 +165,13 @@ static const char *verdict_name(verdict_id v)
    Out of memory here is not a verdict about a candidate: the judge says so and exits with 125. */
 typedef struct text { char *data; size_t n, cap; } text;        /* growable, always terminated once something was added */
 
+static text text_none(void)
+{
+    text t;
+    memset(&t, 0, sizeof t);
+    return t;
+}
+
 static void text_append(text *t, const void *data, size_t n)
 {
     if (t->cap - t->n < n + 1 || !t->data) {
@@ -244,11 +254,10 @@ static void path_set(char out[PATH_CAP], const char *format, ...)
 /* Replace path by data[n]: temporary file beside it, fsync, rename.  After an error path is as it was. */
 static aopt_status file_write(const char *path, const void *data, size_t n, int mode, aopt_error *err)
 {
-    text tmp;
+    text tmp = text_none();
     const char *p = (const char *)data;
     size_t left = n;
     int fd, bad;
-    memset(&tmp, 0, sizeof tmp);
     text_add(&tmp, "%s.autoopt-tmp", path);
     unlink(tmp.data);
     fd = open(tmp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -283,6 +292,21 @@ typedef struct process {
 } process;
 enum { PROCESS_TIMEOUT = -1000, PROCESS_NOT_STARTED = -1001 };
 
+/* The child: descriptors into place, then the program.  If that fails, errno goes to `start`. */
+static void process_exec(const process *p, int in, int out, int errs, int start)
+{
+    int exec_errno;
+    setpgid(0, 0);
+    signal(SIGPIPE, SIG_DFL);
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errs, 2) < 0 || (p->cwd && chdir(p->cwd) != 0)) _exit(127);
+    if (p->env) environ = (char **)(uintptr_t)p->env;
+    if (p->in_child) p->in_child(p->user);
+    execvp(p->argv[0], (char *const *)(uintptr_t)p->argv);
+    exec_errno = errno;
+    if (write(start, &exec_errno, sizeof exec_errno) < 0) _exit(126);
+    _exit(127);
+}
+
 /* Returns the exit status, -signal, PROCESS_TIMEOUT or PROCESS_NOT_STARTED.  out and errs are appended to; errs NULL = with out. */
 static int process_run(const process *p, text *out, text *errs)
 {
@@ -296,17 +320,7 @@ static int process_run(const process *p, text *out, text *errs)
 
     if (pipe2(in, O_CLOEXEC) || pipe2(o, O_CLOEXEC) || pipe2(e, O_CLOEXEC) || pipe2(start, O_CLOEXEC)) return PROCESS_NOT_STARTED;
     pid = fork();
-    if (pid == 0) {
-        setpgid(0, 0);
-        signal(SIGPIPE, SIG_DFL);
-        if (dup2(in[0], 0) < 0 || dup2(o[1], 1) < 0 || dup2(e[1], 2) < 0 || (p->cwd && chdir(p->cwd) != 0)) _exit(127);
-        if (p->env) environ = (char **)(uintptr_t)p->env;
-        if (p->in_child) p->in_child(p->user);
-        execvp(p->argv[0], (char *const *)(uintptr_t)p->argv);
-        exec_errno = errno;
-        if (write(start[1], &exec_errno, sizeof exec_errno) < 0) _exit(126);
-        _exit(127);
-    }
+    if (pid == 0) process_exec(p, in[0], o[1], e[1], start[1]);
     close(in[0]); close(o[1]); close(e[1]); close(start[1]);
     if (pid < 0) {
         close(in[1]); close(o[0]); close(e[0]); close(start[0]);
@@ -400,17 +414,20 @@ static void text_add_json(text *t, const char *s)
     text_add(t, "\"");
 }
 
-/* The rest of a folder that this program made, then the folder. */
-static void folder_remove(const char *path)
+/* Up to four words, run to the end in our environment; out may be NULL. */
+static int process_words(const char *a, const char *b, const char *c, const char *d, text *out)
 {
     const char *argv[5];
     process p;
-    argv[0] = "rm"; argv[1] = "-rf"; argv[2] = "--"; argv[3] = path; argv[4] = NULL;
+    argv[0] = a; argv[1] = b; argv[2] = c; argv[3] = d; argv[4] = NULL;
     memset(&p, 0, sizeof p);
     p.argv = argv;
     p.timeout_s = 60;
-    process_run(&p, NULL, NULL);
+    return process_run(&p, out, NULL);
 }
+
+/* The rest of a folder that this program made, then the folder. */
+static void folder_remove(const char *path) { process_words("rm", "-rf", "--", path, NULL); }
 
 static void sleep_ms(int ms)
 {
@@ -526,9 +543,8 @@ static aopt_status goals_load(const char *path, goals *g, aopt_error *err)
 {
     aopt_json *doc = NULL;
     aopt_status st;
-    text t;
+    text t = text_none();
     memset(g, 0, sizeof *g);
-    memset(&t, 0, sizeof t);
     g->limit.build_s = 600; g->limit.init_s = 120; g->limit.first_decode_s = 60; g->limit.decode_s = 10;
     g->limit.memory_mb = 65536; g->limit.gate_all_tasks_s = 60;
     st = file_read(path, 1 << 20, &t, err);
@@ -699,9 +715,8 @@ static void confine_child(void *user)
 typedef struct environment { char *entry[32]; int n; } environment;
 static void environment_add(environment *e, const char *name, const char *value)
 {
-    text t;
+    text t = text_none();
     if (!value || e->n >= 31) return;
-    memset(&t, 0, sizeof t);
     text_add(&t, "%s=%s", name, value);
     e->entry[e->n++] = t.data;
     e->entry[e->n] = NULL;
@@ -736,7 +751,7 @@ static void build_errors(const text *log, text *out)
 }
 
 /* tree/optimize.c -> so, by build.sh, in a private folder `tmp`, unable to read anything but headers and toolchain.
-   0, 10 (does not build) or 11 (takes too long); the compiler's words are appended to log. */
+   0, 10 (does not build), 11 (takes too long) or 125 (our fault); the compiler's words are appended to log. */
 static int build_candidate(const char *tree, const char *so, const char *tmp, double timeout_s, text *log)
 {
     const char *argv[5];
@@ -744,11 +759,10 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     confinement c;
     environment e;
     process p;
-    text source;
+    text source = text_none();
     aopt_error err;
     struct stat st;
-    int rc;
-    memset(&source, 0, sizeof source);
+    int rc, i;
     path_set(path, "%s/optimize.c", tree);
     rc = file_read(path, SOURCE_CAP, &source, &err) != AOPT_OK;
     text_free(&source);
@@ -778,8 +792,13 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     p.out_cap = 1 << 20;
     p.in_child = confine_child;
     p.user = &c;
-    rc = process_run(&p, log, NULL);
+    rc = PROCESS_NOT_STARTED;
+    for (i = 0; i < INFRA_TRIES && rc == PROCESS_NOT_STARTED; i++) {
+        if (i) sleep_ms(INFRA_WAIT_MS);
+        rc = process_run(&p, log, NULL);
+    }
     environment_free(&e);
+    if (rc == PROCESS_NOT_STARTED) { text_add(log, "error: build.sh cannot be started\n"); return 125; }
     if (rc == PROCESS_TIMEOUT) return 11;
     if (rc == 0 && (stat(so, &st) != 0 || st.st_size > SO_CAP)) {
         text_add(log, "error: the shared object is missing or larger than %d MiB: code belongs in it, not data\n", SO_CAP >> 20);
@@ -788,17 +807,15 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     return rc == 0 ? 0 : 10;
 }
 
-/* With --scope library, the judge's half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
+/* With --scope library, the frozen half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
    repository's.  AOPT_E_VALUE if not. */
-#define KERNELS_MARK "end of the judge's half"
+#define KERNELS_MARK "end of the frozen half"
 static aopt_status build_check_kernels(const char *tree, const char *incumbent, aopt_error *err)
 {
     char path[PATH_CAP], base[PATH_CAP];
-    text ours, theirs;
+    text ours = text_none(), theirs = text_none();
     const char *a, *b;
     aopt_status st;
-    memset(&ours, 0, sizeof ours);
-    memset(&theirs, 0, sizeof theirs);
     path_set(path, "%s/autoopt_kernels.cuh", tree);
     if (access(path, F_OK) != 0) return AOPT_OK;
     path_set(base, "%s/autoopt_kernels.cuh", incumbent ? incumbent : ".");
@@ -900,36 +917,18 @@ static int runner_confine(const char *so, const char *tmp)
     return confine(&c);
 }
 
-/* The frozen decoder wears the candidate's clothes: SO is "-". */
-typedef struct frozen_decoder { const aopt_model *model; aopt_device device; } frozen_decoder;
-static aopt_status frozen_decode(void *ctx, const aopt_tensor *input, aopt_tensor *output, aopt_error *err)
-{
-    const frozen_decoder *f = (const frozen_decoder *)ctx;
-    return target.reference(f->model, &f->device, input, 0, output, NULL, NULL, err);
-}
-static void frozen_close(void *ctx) { (void)ctx; }
-
 typedef aopt_status (*build_decoder_fn)(const aopt_model *, const aopt_shape *, const aopt_device *, aopt_decoder *, aopt_error *);
+/* so = "-": the frozen decoder, opened and called like a candidate. */
 static aopt_status runner_build(const char *so, const aopt_model *model, const aopt_shape *shape, const aopt_device *device,
                                 aopt_decoder *out, aopt_error *err)
 {
-    static frozen_decoder frozen;
-    build_decoder_fn build;
-    void *handle, *symbol;
+    build_decoder_fn build = target.build_reference;
     memset(out, 0, sizeof *out);
-    if (strcmp(so, "-") == 0) {
-        frozen.model = model;
-        frozen.device = *device;
-        out->ctx = &frozen;
-        out->decode = frozen_decode;
-        out->close = frozen_close;
-        snprintf(out->info, sizeof out->info, "frozen reference");
-        return AOPT_OK;
+    if (strcmp(so, "-") != 0) {
+        void *handle = dlopen(so, RTLD_NOW | RTLD_LOCAL), *symbol = handle ? dlsym(handle, "build_decoder") : NULL;
+        if (!symbol) return aopt_fail(err, AOPT_E_IO, "%s", dlerror());
+        memcpy(&build, &symbol, sizeof build);
     }
-    handle = dlopen(so, RTLD_NOW | RTLD_LOCAL);
-    symbol = handle ? dlsym(handle, "build_decoder") : NULL;
-    if (!symbol) return aopt_fail(err, AOPT_E_IO, "%s", dlerror());
-    memcpy(&build, &symbol, sizeof build);
     if (build(model, shape, device, out, err)) return err->status ? err->status : AOPT_E_INTERNAL;
     if (!out->decode || !out->close) return aopt_fail(err, AOPT_E_VALUE, "build_decoder left decode or close NULL");
     return AOPT_OK;
@@ -1033,6 +1032,7 @@ typedef struct judge_job {
     int baseline;                       /* 1: measure the frozen decoder and the candidate, no decision */
     int verify_only;                    /* 1: gate and probes, no timing */
     int approve;                        /* 1: a person has looked at a time that seems impossible */
+    int allow_init;                     /* 1: a person accepts a longer preparation */
     const char *desc;
     uint64_t seed;                      /* 0 = from the system */
 } judge_job;
@@ -1044,8 +1044,8 @@ typedef struct side {
     pid_t pid;
     int command, reply, log, stopped;
     region input, output, report;       /* output: guard, tensor, guard */
-    unsigned char guard[2 * GUARD_BYTES];
-    uint32_t call, poison;
+    uint64_t guard;                     /* seed of the guards: this before, the next number after */
+    uint32_t call, poison;              /* poison: payload of this call */
     uint64_t seen_input[SEEN_MAX], seen_output[SEEN_MAX]; int seen_n;
     uint64_t fingerprint;               /* of the last output */
     int threads;                        /* most that were alive after the first calls */
@@ -1070,6 +1070,7 @@ typedef struct judge {
     struct side side[2];                     /* 0 = incumbent, 1 = candidate */
     uint64_t seed, drawn;
     double peak_flops, peak_bytes;      /* of this machine, per second; 0 = not measured yet */
+    double init_s[2];                   /* shortest build_decoder of each side */
     double oracle_s;                    /* spent on fresh references */
     text samples, gate;
     int launches;
@@ -1174,45 +1175,7 @@ static void region_close(region *r)
 }
 
 static float *side_output(const side *s) { return (float *)(void *)(s->output.map + GUARD_BYTES); }
-
-static void buffer_poison(float *p, size_t n, uint32_t bits)
-{
-    uint32_t *q = (uint32_t *)(void *)p;
-    size_t i;
-    for (i = 0; i < n; i++) q[i] = bits;
-}
-
-/* Elements that still hold `bits`, or (bits = 0) that are not finite; first = the first of them. */
-static int64_t buffer_count(const float *p, size_t n, uint32_t bits, int64_t *first)
-{
-    const uint32_t *q = (const uint32_t *)(const void *)p;
-    int64_t found = 0;
-    size_t i;
-    for (i = 0; i < n; i++)
-        if (bits ? q[i] == bits : (q[i] & 0x7f800000u) == 0x7f800000u) {
-            if (found == 0) *first = (int64_t)i;
-            found++;
-        }
-    return found;
-}
-
-static uint64_t buffer_fingerprint(const float *p, size_t n, uint64_t seed)
-{
-    const uint32_t *q = (const uint32_t *)(const void *)p;
-    uint64_t h[4];
-    size_t i;
-    for (i = 0; i < 4; i++) h[i] = seed + i;
-    for (i = 0; i + 8 <= n; i += 8) {
-        int k;
-        for (k = 0; k < 4; k++) {
-            const uint64_t v = q[i + 2 * (size_t)k] | (uint64_t)q[i + 2 * (size_t)k + 1] << 32;
-            h[k] = (h[k] ^ v) * 0x9e3779b97f4a7c15u;
-            h[k] ^= h[k] >> 29;
-        }
-    }
-    for (; i < n; i++) h[0] = (h[0] ^ q[i]) * 0x9e3779b97f4a7c15u;
-    return aopt_random_u64(h[0] ^ (h[1] << 1 | h[1] >> 63), h[2] ^ (h[3] << 7 | h[3] >> 57));
-}
+static uint32_t *side_guard(const side *s, int after) { return (uint32_t *)(void *)(s->output.map + (after ? s->output.bytes - GUARD_BYTES : 0)); }
 
 /* ---- processes ---- */
 static int proc_count_threads(pid_t pid)
@@ -1475,19 +1438,30 @@ static void side_environment(judge *j, const char *tmp, environment *e)
     environment_add(e, "PAD", pad);             /* the size of the environment moves the stack, and with it the time */
 }
 
-static int side_fork(judge *j, side *s, const char *so, int flags, double delay, const char *tmp)
+/* Buffers, pipes and a process that runs so. */
+static aopt_status side_start(judge *j, side *s, const char *so, int flags, double delay, aopt_error *err)
 {
     char threads[16], flag[16], wait[32], dim[AOPT_MAX_DIMS][24];
     char *argv[8 + AOPT_MAX_DIMS + 1];
     int in[2], out[2], log[2], i, n = 0;
     const task *t = j->job->task;
     environment env;
-    if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(log, O_CLOEXEC)) return judge_fail(j, s, 125, "no pipes: %s", strerror(errno));
+    char tmp[PATH_CAP];
+    path_set(tmp, "%s/tmp%d", j->dir, j->launches++);
+    if (mkdir(tmp, 0700) != 0) return aopt_fail(err, AOPT_E_IO, "%s: %s", tmp, strerror(errno));
+    if (region_open(&s->input, j->input_bytes, 1, err) || region_open(&s->output, j->output_bytes + 2 * GUARD_BYTES, 0, err) ||
+        region_open(&s->report, sizeof(aopt_profile), 0, err)) return err->status;
+    if (pipe2(in, O_CLOEXEC)) return aopt_fail(err, AOPT_E_IO, "no pipe: %s", strerror(errno));
+    s->command = in[1];
+    if (pipe2(out, O_CLOEXEC)) { close(in[0]); return aopt_fail(err, AOPT_E_IO, "no pipe: %s", strerror(errno)); }
+    s->reply = out[0];
+    if (pipe2(log, O_CLOEXEC)) { close(in[0]); close(out[1]); return aopt_fail(err, AOPT_E_IO, "no pipe: %s", strerror(errno)); }
+    s->log = log[0];
     snprintf(threads, sizeof threads, "%d", j->device.threads);
     snprintf(flag, sizeof flag, "%d", flags);
     snprintf(wait, sizeof wait, "%.9f", delay);
     argv[n++] = (char *)"harness"; argv[n++] = (char *)"--runner"; argv[n++] = (char *)(uintptr_t)so; argv[n++] = (char *)(uintptr_t)t->checkpoint;
-    argv[n++] = threads; argv[n++] = flag; argv[n++] = wait; argv[n++] = (char *)(uintptr_t)tmp;
+    argv[n++] = threads; argv[n++] = flag; argv[n++] = wait; argv[n++] = tmp;
     for (i = 0; i < t->shape.ndim; i++) {
         snprintf(dim[i], sizeof dim[i], "%lld", (long long)t->shape.dim[i]);
         argv[n++] = dim[i];
@@ -1499,9 +1473,8 @@ static int side_fork(judge *j, side *s, const char *so, int flags, double delay,
     if (s->pid == 0) side_exec(s, in[0], out[1], log[1], argv, env.entry);
     environment_free(&env);
     close(in[0]); close(out[1]); close(log[1]);
-    s->command = in[1]; s->reply = out[0]; s->log = log[0];
     fcntl(s->log, F_SETFL, O_NONBLOCK);
-    return s->pid < 0 ? judge_fail(j, s, 125, "cannot fork: %s", strerror(errno)) : 0;
+    return s->pid < 0 ? aopt_fail(err, AOPT_E_IO, "cannot fork: %s", strerror(errno)) : AOPT_OK;
 }
 
 /* A fresh process for side `which` (0 incumbent, 1 candidate) holding shared object so ("-" = the frozen decoder), built and
@@ -1509,18 +1482,20 @@ static int side_fork(judge *j, side *s, const char *so, int flags, double delay,
 static int side_launch(judge *j, int which, const char *so, int flags, double delay)
 {
     side *s = &j->side[which];
-    char tmp[PATH_CAP];
+    aopt_status st = AOPT_E_IO;
     aopt_error err;
     double begin;
+    text info = text_none();
     reply r;
-    int rc;
-    side_close(j, s);
-    side_init(s, which ? "candidate" : "incumbent");
-    path_set(tmp, "%s/tmp%d", j->dir, j->launches++);
-    if (mkdir(tmp, 0700) != 0 || region_open(&s->input, j->input_bytes, 1, &err) ||
-        region_open(&s->output, j->output_bytes + 2 * GUARD_BYTES, 0, &err) || region_open(&s->report, sizeof(aopt_profile), 0, &err))
-        return judge_fail(j, s, 125, "cannot prepare a run: %s", err.message);
-    if ((rc = side_fork(j, s, so, flags, delay, tmp)) != 0 || (rc = side_wait(j, s, OP_READY, j->job->task->limit.init_s, &r)) != 0) return rc;
+    int rc, i;
+    for (i = 0; i < INFRA_TRIES && st != AOPT_OK; i++) {
+        if (i) sleep_ms(INFRA_WAIT_MS);
+        side_close(j, s);
+        side_init(s, which ? "candidate" : "incumbent");
+        st = side_start(j, s, so, flags, delay, &err);
+    }
+    if (st != AOPT_OK) return judge_fail(j, s, 125, "cannot start a run: %s", err.message);
+    if ((rc = side_wait(j, s, OP_READY, j->job->task->limit.init_s, &r)) != 0) return rc;
     if (r.status) return judge_fail(j, s, 125, "the runner cannot open the model: %s", r.text);
     s->sandbox = r.sandbox;
     snprintf(j->a->sandbox, sizeof j->a->sandbox, "%s", r.sandbox ? "landlock" : "none");
@@ -1528,14 +1503,11 @@ static int side_launch(judge *j, int which, const char *so, int flags, double de
     side_tell(s, OP_BUILD);
     if ((rc = side_wait(j, s, OP_BUILD, j->job->task->limit.init_s, &r)) != 0) return rc;
     s->init_s = aopt_seconds() - begin;
+    j->init_s[which] = j->init_s[which] > 0 ? fmin(j->init_s[which], s->init_s) : s->init_s;
     if (r.status) return judge_fail(j, s, r.status == AOPT_E_MEMORY ? 32 : 31, "build_decoder: %s: %s", aopt_status_name(r.status), r.text);
-    {
-        text info;
-        memset(&info, 0, sizeof info);
-        text_add_escaped(&info, r.text, strcspn(r.text, "\r\n"));
-        snprintf(s->info, sizeof s->info, "%s", info.data ? info.data : "");
-        text_free(&info);
-    }
+    text_add_escaped(&info, r.text, strcspn(r.text, "\r\n"));
+    snprintf(s->info, sizeof s->info, "%s", info.data ? info.data : "");
+    text_free(&info);
     side_pause(s);
     return 0;
 }
@@ -1553,14 +1525,14 @@ static double side_patience(const judge *j, const side *s)
    a bad one is worth a longer look, because late work explains it. */
 static int side_late(judge *j, side *s, int code, const char *what)
 {
-    const size_t n = j->output_bytes / sizeof(float);
-    const uint64_t seed = judge_random(j), before = buffer_fingerprint(side_output(s), n, seed);
+    const int64_t n = aopt_tensor_numel(&j->output);
+    const uint64_t seed = judge_random(j), before = aopt_ref_fingerprint(side_output(s), n, seed);
     int i;
     for (i = 0; s->pid > 0 && i < (code ? LATE_LOOKS : 1); i++) {
         side_signal(s, SIGCONT);
         sleep_ms(LATE_MS);
         side_pause(s);
-        if (buffer_fingerprint(side_output(s), n, seed) != before)
+        if (aopt_ref_fingerprint(side_output(s), n, seed) != before)
             return judge_fail(j, s, 26, "call %u: the %s still changed %d ms after decode returned", s->call, target.output_name, (i + 1) * LATE_MS);
     }
     return code ? judge_fail(j, s, code, "%s", what) : 0;
@@ -1570,24 +1542,24 @@ static int side_late(judge *j, side *s, int code, const char *what)
 static int side_check(judge *j, side *s, uint64_t id)
 {
     const float *y = side_output(s);
-    const size_t n = j->output_bytes / sizeof(float);
+    const int64_t n = aopt_tensor_numel(&j->output);
     char place[64], what[300];
     int64_t at = 0, count;
     int i, threads;
-    if (memcmp(s->output.map, s->guard, GUARD_BYTES) != 0 || memcmp(s->output.map + s->output.bytes - GUARD_BYTES, s->guard + GUARD_BYTES, GUARD_BYTES) != 0) {
-        const unsigned char *g = s->output.map;
-        for (at = 0; at < GUARD_BYTES && g[at] == s->guard[at]; at++) { }
-        return judge_fail(j, s, 24, "call %u wrote %s the %s", s->call, at < GUARD_BYTES ? "before the start of" : "past the end of", target.output_name);
+    for (i = 0; i < 2; i++) {
+        uint64_t broken[2];
+        aopt_ref_guard_check(side_guard(s, i), GUARD_BYTES / 4, s->guard + (uint64_t)i, broken);
+        if (broken[0]) return judge_fail(j, s, 24, "call %u wrote %s the %s", s->call, i ? "past the end of" : "before the start of", target.output_name);
     }
-    count = buffer_count(y, n, s->poison, &at);
+    count = aopt_ref_unwritten(y, n, s->poison, &at);
     if (count) {
         snprintf(what, sizeof what, "call %u: %.3g %% of the %s (%lld of %lld) was never written, first at %s", s->call, 100.0 * (double)count / (double)n, target.output_name,
                  (long long)count, (long long)n, place_of(&j->output, at, place, sizeof place));
         return side_late(j, s, 22, what);
     }
-    count = buffer_count(y, n, 0, &at);
+    count = aopt_ref_nonfinite(y, n, &at);
     if (count) return judge_fail(j, s, 21, "call %u: %lld non-finite values, first at %s", s->call, (long long)count, place_of(&j->output, at, place, sizeof place));
-    s->fingerprint = buffer_fingerprint(y, n, j->seed);
+    s->fingerprint = aopt_ref_fingerprint(y, n, j->seed);
     for (i = 0; i < SEEN_MAX && i < s->seen_n; i++)
         if (s->seen_output[i] == s->fingerprint && s->seen_input[i] != id)
             return judge_fail(j, s, 27, "STALE: call %u returned the bits of an earlier call with another %s", s->call, target.input_name);
@@ -1602,16 +1574,11 @@ static int side_check(judge *j, side *s, uint64_t id)
 /* Poison the output and its guards. */
 static void side_arm(judge *j, side *s)
 {
-    size_t i;
-    uint64_t v = 0;
-    s->poison = 0x7fc00001u | ((uint32_t)judge_random(j) & 0x003ffffeu);        /* a NaN with a payload that changes every call */
-    for (i = 0; i < sizeof s->guard; i++) {
-        if (i % 8 == 0) v = judge_random(j);
-        s->guard[i] = (unsigned char)(v >> 8 * (i % 8));
-    }
-    buffer_poison(side_output(s), j->output_bytes / sizeof(float), s->poison);
-    memcpy(s->output.map, s->guard, GUARD_BYTES);
-    memcpy(s->output.map + s->output.bytes - GUARD_BYTES, s->guard + GUARD_BYTES, GUARD_BYTES);
+    int i;
+    s->poison = (uint32_t)judge_random(j);
+    s->guard = judge_random(j);
+    aopt_ref_poison(side_output(s), aopt_tensor_numel(&j->output), s->poison);
+    for (i = 0; i < 2; i++) aopt_ref_guard_fill(side_guard(s, i), GUARD_BYTES / 4, s->guard + (uint64_t)i);
 }
 
 /* One call on input x, which is called `id`; seconds by the judge's clock.  The clock starts before the input is visible and
@@ -1886,11 +1853,10 @@ static aopt_status reference_path(const judge *j, char path[PATH_CAP], aopt_erro
 {
     const task *t = j->job->task;
     struct stat st;
-    text key;
+    text key = text_none();
     char hex[65];
     int i;
     if (stat(t->checkpoint, &st) != 0) return aopt_fail(err, AOPT_E_IO, "%s: %s", t->checkpoint, strerror(errno));
-    memset(&key, 0, sizeof key);
     sha256_hex(j->fixed, j->input_bytes, hex);
     text_add(&key, "%s %s %s %lld %lld %lld.%ld", target.name, t->checkpoint, hex, (long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec);
     for (i = 0; i < t->shape.ndim; i++) text_add(&key, " %lld", (long long)t->shape.dim[i]);
@@ -1916,8 +1882,7 @@ static int reference_read(const judge *j, const char *path, char hex[65])
 static aopt_status reference_write(const judge *j, const char *path, char hex[65], aopt_error *err)
 {
     aopt_status st;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     sha256_hex(j->reference, j->output_bytes, hex);
     text_add(&t, "%s\n", hex);
     text_append(&t, j->reference, j->output_bytes);
@@ -1947,7 +1912,7 @@ static aopt_status judge_load_reference(judge *j, double limit_s, aopt_error *er
         if (st == AOPT_OK) st = reference_write(j, path, hex, err);
         if (st != AOPT_OK) return st;
     }
-    bad = buffer_count(j->reference, j->output_bytes / sizeof(float), 0, &at);
+    bad = aopt_ref_nonfinite(j->reference, aopt_tensor_numel(&j->output), &at);
     if (bad) return aopt_fail(err, AOPT_E_VALUE, "task %s: its reference has %lld non-finite values", j->job->task->name, (long long)bad);
     snprintf(j->a->reference, sizeof j->a->reference, "%s", hex);
     return AOPT_OK;
@@ -2343,8 +2308,7 @@ static void bench_init(bench *b, race *r, double min_gain_pct, double factor, do
 static void floor_path(const judge *j, char path[PATH_CAP])
 {
     char hex[65];
-    text key;
-    memset(&key, 0, sizeof key);
+    text key = text_none();
     device_name(hex, sizeof hex);
     text_add(&key, "%s|%s|%s", j->job->task->name, hex, HARNESS_BAKED);
     sha256_hex(key.data, key.n, hex);
@@ -2442,6 +2406,14 @@ static double judge_task_cost(const task *t, double peak)
     return s;
 }
 
+/* Does it buy its speed with a longer preparation?  0 or 33. */
+static int judge_init(judge *j)
+{
+    const double most = INIT_FACTOR * j->init_s[0] + INIT_SLACK_S;
+    if (j->init_s[1] <= most || j->job->allow_init) return 0;
+    return judge_fail(j, &j->side[1], 33, "INIT: build_decoder takes %.2f s, the incumbent's %.2f s; the limit is %.2f s (people: --allow-init)", j->init_s[1], j->init_s[0], most);
+}
+
 /* What would be kept must pass on every task that this build can run in the time that goals.json allows. */
 static int judge_other_tasks(judge *j)
 {
@@ -2498,6 +2470,7 @@ static void judge_stage_bench(judge *j)
     if (v == V_UNSTABLE) { judge_fail(j, NULL, 125, "%s (%d void)", b.reason, b.voids); return; }
     if (b.n > 0 && v != V_SLOWER && judge_plausible(j)) return;
     if (v == V_KEEP) {
+        if (judge_init(j)) return;
         if (side_fresh(j, &j->side[1], NULL) ||
             judge_oracle(j, &j->side[1], "unseen input before keeping, against the fp32 reference")) return;
         side_close(j, &j->side[0]);
@@ -2548,10 +2521,9 @@ static aopt_status tree_sha256(const char *tree, char hex[65], aopt_error *err)
 {
     static const char *const name[] = { "optimize.c", "autoopt_kernels.cuh" };
     char path[PATH_CAP];
-    text all;
+    text all = text_none();
     aopt_status st = AOPT_OK;
     int i;
-    memset(&all, 0, sizeof all);
     for (i = 0; i < 2 && st == AOPT_OK; i++) {
         path_set(path, "%s/%s", tree, name[i]);
         if (i > 0 && access(path, F_OK) != 0) continue;
@@ -2568,8 +2540,7 @@ static void environment_hash(const judge *j, char out[17])
 {
     struct utsname u;
     char hex[65], device[128];
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     device_name(device, sizeof device);
     uname(&u);
     text_add(&t, "%s|%s|%s|%d|%s|%s", u.sysname, u.release, u.machine, j->device.threads, device, HARNESS_KIND);
@@ -2605,13 +2576,11 @@ static int judge_build(judge *j)
     tree[1] = j->job->candidate_dir;
     for (i = 0; i < 2; i++) {
         char tmp[PATH_CAP], folder[PATH_CAP], real[PATH_MAX];
-        text log, errors;
+        text log = text_none(), errors = text_none();
         if (!tree[i] || !realpath(tree[i], real)) {
             if (i == 1) return judge_fail(j, NULL, 125, "%s: no such folder", tree[i] ? tree[i] : "candidate");
             continue;
         }
-        memset(&log, 0, sizeof log);
-        memset(&errors, 0, sizeof errors);
         path_set(folder, "%s/so%d", j->dir, i);
         path_set(tmp, "%s/build%d", j->dir, i);
         path_set(j->so[i], "%s/side.so", folder);
@@ -2720,9 +2689,8 @@ static void verdict_json(const attempt *a, text *t)
 /* Verdict, why, what next, for people; then the same for programs. */
 static void verdict_print(const attempt *a)
 {
-    text t;
+    text t = text_none();
     int i;
-    memset(&t, 0, sizeof t);
     for (i = 0; i < a->metric_n; i++) {
         const double margin = (a->metric[i].value - a->metric[i].limit) * a->metric[i].sense;
         text_add(&t, "  %-20s %12.6g", a->metric[i].name, a->metric[i].value);
@@ -2885,8 +2853,7 @@ static aopt_status judge_profile(const judge_job *job, attempt *a, aopt_error *e
         aopt_profile *report = (aopt_profile *)(void *)s->report.map, *p = (aopt_profile *)malloc(sizeof *p);
         double t = 0, wall = 0;
         int n = 0, rc;
-        text out;
-        memset(&out, 0, sizeof out);
+        text out = text_none();
         judge_peaks(&j);
         rc = side_decode(&j, s, j.fixed, 1, NULL);
         memset(report, 0, sizeof *report);
@@ -2933,13 +2900,6 @@ typedef struct record {
     text results;                               /* results.tsv as the log has it */
     int lock;
 } record;
-
-static text text_none(void)
-{
-    text t;
-    memset(&t, 0, sizeof t);
-    return t;
-}
 
 typedef struct git_extra { const char *index, *date; const void *input; size_t input_n; } git_extra;     /* all zero = nothing special */
 
@@ -4512,7 +4472,7 @@ typedef struct job {
     char dir[PATH_BYTES], parent[65], task[48], scope[12], harness_hash[65], incumbent[136], seal[65];
     int64_t adopted;
     int n;                              /* candidates, numbered from 1 */
-    int approve;                        /* as in judge_job */
+    int approve, allow_init;            /* as in judge_job */
     text lines;                         /* job.tsv */
     table known;                        /* results.tsv as it was packed */
 } job;
@@ -4738,6 +4698,14 @@ static int64_t job_known(const job *j, const attempt *a, int baseline)
     return n;
 }
 
+/* How often this source crashed here, whatever it was measured against. */
+static int job_crashes(const job *j, const attempt *a)
+{
+    int i, n = 0;
+    for (i = 0; i < j->known.n; i++) n += row_is(&j->known.rows[i], C_CODE, "30") && row_is(&j->known.rows[i], C_CANDIDATE, a->candidate_blob);
+    return n;
+}
+
 /* Judge tree k against the tree `incumbent` (k = 0: the baseline of the incumbent).  Fills a; 0, or a refusal. */
 static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt *a)
 {
@@ -4770,10 +4738,18 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
         snprintf(a->next, sizeof a->next, "edit optimize.c");
         return 0;
     }
+    if (k > 0 && job_crashes(j, a) >= CRASHES) {
+        a->verdict = V_REJECT;
+        a->code = 30;
+        snprintf(a->why, sizeof a->why, "this source has crashed %d times: it is not run again", job_crashes(j, a));
+        snprintf(a->next, sizeof a->next, "change optimize.c; ./harness verify still runs it, to find out why");
+        return 0;
+    }
     jj.task = goals_task_named(g, j->task);
     if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
     jj.goals = g; jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
-    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0; jj.approve = j->approve;
+    jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
+    jj.approve = j->approve; jj.allow_init = j->allow_init;
     if (judge_attempt(&jj, a, &err) != AOPT_OK) return refuse(a, 125, "./harness verify", "%s", err.message);
     attempt_init(&profiled);
     if ((a->verdict == V_KEEP || a->verdict == V_BASELINE) && judge_profile(&jj, &profiled, &err) == AOPT_OK && profiled.verdict == V_NONE) {
@@ -4846,6 +4822,24 @@ static void goals_scope(goals *g, int library)
     g->frozen_n = n;
 }
 
+/* The frozen files, which equal what this binary was built from, are HEAD's too: what people change, they commit.  0 or 40. */
+static int frozen_committed(const record *r, const goals *g, attempt *a)
+{
+    char spec[160], hex[65];
+    int i, rc = 0;
+    for (i = 0; i < g->frozen_n && rc == 0; i++) {
+        const char *baked = frozen_baked(g->frozen[i]);
+        text t = text_none();
+        snprintf(spec, sizeof spec, "HEAD:./%s", g->frozen[i]);
+        if (git_blob(r, spec, &t)) sha256_hex(t.data, t.n, hex);
+        else hex[0] = 0;
+        if (baked ? memcmp(baked, hex, 64) != 0 : hex[0] != 0)
+            rc = refuse(a, 40, "people: commit it, then run this again; agents: git checkout HEAD -- it, then ./build.sh", "%s: frozen, but HEAD has %s", g->frozen[i], hex[0] ? "another version" : "no such file");
+        text_free(&t);
+    }
+    return rc;
+}
+
 /* goals.json, and that nothing frozen was touched: 40. */
 static int goals_open(goals *g, int library, char harness_hash[65], attempt *a)
 {
@@ -4857,7 +4851,7 @@ static int goals_open(goals *g, int library, char harness_hash[65], attempt *a)
 }
 
 /* The loop, once: judge the worktree's optimize.c against HEAD's, keep or restore, record, print.  Returns the exit status. */
-static int record_run(const goals *g, const task *t, const char *desc, const char *attack, int scope_library, int approve)
+static int record_run(const goals *g, const task *t, const char *desc, const char *attack, int scope_library, int approve, int allow_init)
 {
     char harness_hash[65], path[PATH_BYTES], candidate[136];
     pack_item item;
@@ -4872,6 +4866,7 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     RECORD_STEP();
     if (rc == 0) rc = results_complete(&r, &a);
     if (rc == 0 && frozen_check(g, harness_hash, &err) != AOPT_OK) rc = refuse(&a, 40, "restore it as said, or (people) commit it and ./build.sh", "%s", err.message);
+    if (rc == 0) rc = frozen_committed(&r, g, &a);
     if (rc == 0) {
         path_join(path, r.dir, "job");
         folder_remove(path);
@@ -4882,6 +4877,7 @@ static int record_run(const goals *g, const task *t, const char *desc, const cha
     }
     if (rc == 0) {
         j.approve = approve;
+        j.allow_init = allow_init;
         job_get(&j, 1, "", candidate, sizeof candidate);
         if (strcmp(candidate, j.incumbent) == 0) j.n = 0;       /* unchanged code: the baseline alone */
         rc = job_run(&j, &r, g, 1, 0, 1, &a);
@@ -4897,6 +4893,7 @@ static int record_begin(record *r, goals *g, int library, char harness_hash[65],
 {
     int rc = record_open(r, 1, a);
     if (rc == 0) rc = goals_open(g, library, harness_hash, a);
+    if (rc == 0) rc = frozen_committed(r, g, a);
     return rc == 0 ? results_complete(r, a) : rc;
 }
 
@@ -6034,7 +6031,7 @@ static const aopt_command guard_command[] = {
 /* ==== [14] the loop, commands, main ===================================================================== */
 typedef struct options {
     const char *task, *candidate, *incumbent, *desc, *attack;
-    int scope_library, approve, baseline;
+    int scope_library, approve, allow_init, baseline;
     uint64_t seed;
 } options;
 
@@ -6046,6 +6043,7 @@ static int options_read(int argc, char **argv, options *o)
     for (i = 1; i < argc; i++) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(name, "--approve") == 0) { o->approve = 1; continue; }
+        if (strcmp(name, "--allow-init") == 0) { o->allow_init = 1; continue; }
         if (strcmp(name, "--baseline") == 0) { o->baseline = 1; continue; }
         if (!value) { fprintf(stderr, "harness: %s: unknown, or its value is missing; ./harness help\n", name); return 2; }
         i++;
@@ -6089,26 +6087,28 @@ static const task *choose_task(const goals *g, const char *name, aopt_error *err
 /* Snapshot: file (or HEAD's optimize.c if file is NULL) as folder/name/optimize.c. */
 static aopt_status snapshot(const char *file, const char *folder, const char *name, char tree[PATH_CAP], aopt_error *err)
 {
-    const char *argv[6];
     char path[PATH_CAP];
     aopt_status st = AOPT_OK;
-    process p;
-    text t;
-    memset(&t, 0, sizeof t);
+    text t = text_none();
     path_set(tree, "%s/%s", folder, name);
     if (mkdir(tree, 0700) != 0) return aopt_fail(err, AOPT_E_IO, "%s: %s", tree, strerror(errno));
     if (file) st = file_read(file, SOURCE_CAP, &t, err);
-    else {
-        argv[0] = "git"; argv[1] = "cat-file"; argv[2] = "blob"; argv[3] = "HEAD:./optimize.c"; argv[4] = NULL;
-        memset(&p, 0, sizeof p);
-        p.argv = argv;
-        p.timeout_s = 30;
-        if (process_run(&p, &t, NULL) != 0) st = aopt_fail(err, AOPT_E_MISSING, "HEAD has no optimize.c to compare with: name one with --incumbent FILE");
-    }
+    else if (process_words("git", "cat-file", "blob", "HEAD:./optimize.c", &t) != 0)
+        st = aopt_fail(err, AOPT_E_MISSING, "HEAD has no optimize.c to compare with: name one with --incumbent FILE");
     path_set(path, "%s/optimize.c", tree);
     if (st == AOPT_OK) st = file_write(path, t.data ? t.data : "", t.n, 0600, err);
     text_free(&t);
     return st;
+}
+
+/* What the options say about a run; the trees are the caller's. */
+static judge_job options_job(const options *o, const goals *g, const task *t)
+{
+    judge_job job;
+    memset(&job, 0, sizeof job);
+    job.goals = g; job.task = t; job.desc = o->desc; job.seed = o->seed;
+    job.approve = o->approve; job.allow_init = o->allow_init; job.scope_library = o->scope_library; job.baseline = o->baseline;
+    return job;
 }
 
 enum { STAGE_VERIFY, STAGE_BENCH, STAGE_PROFILE };
@@ -6117,9 +6117,8 @@ enum { STAGE_VERIFY, STAGE_BENCH, STAGE_PROFILE };
 static aopt_status run_stage(int stage, const options *o, const goals *g, const task *t, attempt *a, aopt_error *err)
 {
     char folder[PATH_CAP], mine[PATH_CAP], theirs[PATH_CAP], root[PATH_CAP];
-    judge_job job;
+    judge_job job = options_job(o, g, t);
     aopt_status st;
-    memset(&job, 0, sizeof job);
     if (!getcwd(root, sizeof root)) return aopt_fail(err, AOPT_E_IO, "no working directory");
     mkdir("build", 0777);
     path_set(folder, "%s/build/snapshot.XXXXXX", root);
@@ -6130,8 +6129,6 @@ static aopt_status run_stage(int stage, const options *o, const goals *g, const 
         st = snapshot(o->incumbent, folder, "a", theirs, err);
         job.incumbent_dir = theirs;
     }
-    job.goals = g; job.task = t; job.desc = o->desc; job.seed = o->seed; job.approve = o->approve; job.scope_library = o->scope_library;
-    job.baseline = o->baseline;
     job.verify_only = stage == STAGE_VERIFY;
     if (st == AOPT_OK) st = stage == STAGE_PROFILE ? judge_profile(&job, a, err) : judge_attempt(&job, a, err);
     folder_remove(folder);
@@ -6197,9 +6194,7 @@ static int command_make_reference(int argc, char **argv)
     int rc = begin_command(argc, argv, &o, &g, &t);
     if (rc) return rc;
     attempt_init(&a);
-    memset(&job, 0, sizeof job);
-    job.goals = &g;
-    job.task = t;
+    job = options_job(&o, &g, t);
     if (judge_begin(&j, &job, &a, &err) || judge_load_reference(&j, 7200, &err)) rc = trouble(&err);
     else printf("reference of task %s: sha256 %s\n", t->name, a.reference);
     judge_end(&j);
@@ -6254,8 +6249,7 @@ static int command_selftest(int argc, char **argv)
     int rc = begin_command(argc, argv, &o, &g, &t), bad = 0;
     if (rc) return rc;
     attempt_init(&a);
-    memset(&job, 0, sizeof job);
-    job.goals = &g; job.task = t; job.seed = o.seed;
+    job = options_job(&o, &g, t);
     job.candidate_dir = getcwd(root, sizeof root);
     if (judge_begin(&j, &job, &a, &err)) rc = trouble(&err);
     else if (judge_build(&j) == 0) {
@@ -6285,7 +6279,7 @@ static int command_loop(int argc, char **argv)
     const int rc = begin_command(argc, argv, &o, &g, &t);
     if (rc) return rc;
     if (!o.desc) { fprintf(stderr, "harness: --desc \"what you tried\" is missing\n"); return 2; }
-    return record_run(&g, t, o.desc, o.attack, o.scope_library, o.approve);
+    return record_run(&g, t, o.desc, o.attack, o.scope_library, o.approve, o.allow_init);
 }
 
 static int command_verify(int argc, char **argv) { return command_stage(STAGE_VERIFY, argc, argv); }

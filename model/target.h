@@ -108,26 +108,69 @@ static inline int target_place_frame(void *user, const float *frame, int64_t ind
     return 0;
 }
 
-static inline aopt_status target_reference(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
-                                           aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err)
+/* ---- the frozen decoder: the library's fp32 decoder ---- */
+typedef struct target_decoder { aopt_vae_decoder *decoder; int64_t T, h, w; } target_decoder;
+
+/* The first n latent frames one by one, so that progress can be told; the bits are those of one step. */
+static inline aopt_status target_steps(target_decoder *d, const float *latent, int64_t n, aopt_tensor *video, aopt_progress progress, void *user, aopt_error *err)
 {
-    const int64_t T = input->shape[1], h = input->shape[2], w = input->shape[3], n = prefix > 0 && prefix < T ? prefix : T;
-    const float *latent = (const float *)input->data;
-    aopt_vae_decoder *decoder;
+    const int64_t frame = d->h * d->w;
+    aopt_status st = AOPT_OK;
+    int64_t t;
+    aopt_vae_decoder_reset(d->decoder);
+    for (t = 0; t < n && !st; t++) {
+        if (progress && progress(user, "fp32 reference", t, n)) st = aopt_fail(err, AOPT_E_CANCELLED, "stopped at latent frame %lld of %lld", (long long)t, (long long)n);
+        else st = aopt_vae_decoder_step(d->decoder, latent + t * frame, 1, d->T * frame, target_place_frame, video, err);
+    }
+    return st;
+}
+
+static inline aopt_status target_decode(void *ctx, const aopt_tensor *input, aopt_tensor *output, aopt_error *err)
+{
+    target_decoder *d = (target_decoder *)ctx;
+    aopt_vae_decoder_reset(d->decoder);
+    return aopt_vae_decoder_step(d->decoder, (const float *)input->data, d->T, d->T * d->h * d->w, target_place_frame, output, err);
+}
+
+static inline void target_decoder_close(void *ctx)
+{
+    aopt_vae_decoder_close(((target_decoder *)ctx)->decoder);
+    free(ctx);
+}
+
+static inline aopt_status target_build_reference(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
+{
+    target_decoder *d = (target_decoder *)malloc(sizeof *d);
     aopt_vae_options options;
     aopt_status st;
-    int64_t t;
-
+    if (!d) return aopt_fail(err, AOPT_E_MEMORY, "reference: out of memory");
+    d->T = shape->dim[1];
+    d->h = shape->dim[2];
+    d->w = shape->dim[3];
     memset(&options, 0, sizeof options);
     options.threads = device->threads;
     options.profile = device->profile;
-    st = aopt_vae_decoder_open((const aopt_vae *)model->bound, h, w, &options, &decoder, err);
+    st = aopt_vae_decoder_open((const aopt_vae *)model->bound, d->h, d->w, &options, &d->decoder, err);
+    if (st) { free(d); return st; }
+    out->ctx = d;
+    out->decode = target_decode;
+    out->close = target_decoder_close;
+    snprintf(out->info, sizeof out->info, "the frozen fp32 decoder");
+    return AOPT_OK;
+}
+
+static inline aopt_status target_reference(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
+                                           aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err)
+{
+    aopt_decoder decoder;
+    aopt_shape shape;
+    aopt_status st;
+    shape.ndim = input->ndim;
+    memcpy(shape.dim, input->shape, sizeof shape.dim);
+    st = target_build_reference(model, &shape, device, &decoder, err);
     if (st) return st;
-    for (t = 0; t < n && !st; t++) {
-        if (progress && progress(user, "fp32 reference", t, n)) st = aopt_fail(err, AOPT_E_CANCELLED, "stopped at latent frame %lld of %lld", (long long)t, (long long)n);
-        else st = aopt_vae_decoder_step(decoder, latent + t * h * w, 1, T * h * w, target_place_frame, output, err);
-    }
-    aopt_vae_decoder_close(decoder);
+    st = target_steps((target_decoder *)decoder.ctx, (const float *)input->data, prefix > 0 && prefix < shape.dim[1] ? prefix : shape.dim[1], output, progress, user, err);
+    decoder.close(decoder.ctx);
     return st;
 }
 
@@ -156,7 +199,7 @@ static inline int target_compare(const aopt_tensor *want, const aopt_tensor *got
 
 static const aopt_target target = {
     "wan22-vae-decoder", "latent", "video", 1,
-    target_open, target_close, target_tensors, target_cost, target_load_input, target_fresh_input, target_reference, target_compare,
+    target_open, target_close, target_tensors, target_cost, target_load_input, target_fresh_input, target_build_reference, target_reference, target_compare,
     target_command, (int)(sizeof target_command / sizeof target_command[0])
 };
 #endif

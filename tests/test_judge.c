@@ -230,20 +230,21 @@ static void test_buffers(void)
     uint64_t f;
     int64_t at = -1;
     int i;
-    buffer_poison(v, 1003, 0x7fc12345u);
-    CHECK(buffer_count(v, 1003, 0x7fc12345u, &at) == 1003 && at == 0, "poison not seen");
+    aopt_ref_poison(v, 1003, 0x12345u);
+    CHECK(aopt_ref_unwritten(v, 1003, 0x12345u, &at) == 1003 && at == 0, "poison not seen");
+    CHECK(aopt_ref_nonfinite(v, 1003, &at) == 1003 && at == 0, "poison is finite");
     for (i = 0; i < 1003; i++) v[i] = (float)i;
-    CHECK(buffer_count(v, 1003, 0x7fc12345u, &at) == 0 && buffer_count(v, 1003, 0, &at) == 0, "clean data flagged");
-    f = buffer_fingerprint(v, 1003, 5);
+    CHECK(aopt_ref_unwritten(v, 1003, 0x12345u, &at) == 0 && aopt_ref_nonfinite(v, 1003, &at) == 0 && at == -1, "clean data flagged");
+    f = aopt_ref_fingerprint(v, 1003, 5);
     for (i = 0; i < 1003; i++) {
         const float keep = v[i];
         v[i] += 0.5f;
-        CHECK(buffer_fingerprint(v, 1003, 5) != f, "element %d does not reach the fingerprint", i);
+        CHECK(aopt_ref_fingerprint(v, 1003, 5) != f, "element %d does not reach the fingerprint", i);
         v[i] = keep;
     }
-    CHECK(buffer_fingerprint(v, 1003, 5) == f && buffer_fingerprint(v, 1003, 6) != f, "fingerprint");
+    CHECK(aopt_ref_fingerprint(v, 1003, 5) == f && aopt_ref_fingerprint(v, 1003, 6) != f, "fingerprint");
     v[17] = INFINITY; v[900] = NAN;
-    CHECK(buffer_count(v, 1003, 0, &at) == 2 && at == 17, "first non-finite at %lld", (long long)at);
+    CHECK(aopt_ref_nonfinite(v, 1003, &at) == 2 && at == 17, "first non-finite at %lld", (long long)at);
 }
 
 /* ---- goals.json and frozen files ---- */

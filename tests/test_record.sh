@@ -242,6 +242,25 @@ has restore "$out" "git checkout HEAD -- frozen.txt"
 has source "$(cat optimize.c)" "verdict KEEP"
 is rows "$(ls results.tsv 2>/dev/null)" ""
 
+begin "a frozen file that is right here but not in HEAD: 40"
+new uncommitted
+cp frozen.txt ../right; echo other >frozen.txt; git commit -qam "another version"; cp ../right frozen.txt
+edit "verdict KEEP gain 5 ms 90"
+try 40 "not committed"
+has why "$out" "frozen.txt: frozen, but HEAD has another version"
+run 40 pack ../uncommitted-job
+git commit -qam "the right version"; try 0 "committed"
+
+begin "a source that crashed three times is not run again"
+new crashes
+for i in 1 2 3; do
+    edit "verdict REJECT code 30"; try 30 "crash $i"
+    has ran "$out" "the test said so"
+    edit "verdict KEEP gain 5 ms 9$i"; try 0 "another incumbent $i"
+done
+edit "verdict REJECT code 30"; try 30 "once more"
+has why "$out" "this source has crashed 3 times"
+
 begin "deleted, symlinked, fifo, huge optimize.c: 42"
 new odd
 before=$(rest)

@@ -151,6 +151,28 @@ static inline aopt_status mlp_reference(const aopt_model *model, const aopt_devi
     return AOPT_OK;
 }
 
+typedef struct mlp_decoder { const aopt_model *model; aopt_device device; } mlp_decoder;
+
+static inline aopt_status mlp_decode(void *ctx, const aopt_tensor *input, aopt_tensor *output, aopt_error *err)
+{
+    const mlp_decoder *d = (const mlp_decoder *)ctx;
+    return mlp_reference(d->model, &d->device, input, 0, output, NULL, NULL, err);
+}
+
+static inline aopt_status mlp_build_reference(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
+{
+    mlp_decoder *d = (mlp_decoder *)malloc(sizeof *d);
+    (void)shape;
+    if (!d) return aopt_fail(err, AOPT_E_MEMORY, "reference: out of memory");
+    d->model = model;
+    d->device = *device;
+    out->ctx = d;
+    out->decode = mlp_decode;
+    out->close = free;
+    snprintf(out->info, sizeof out->info, "the frozen decoder");
+    return AOPT_OK;
+}
+
 /* snr_db over all, over the worst frame, and the largest difference. */
 static inline int mlp_compare(const aopt_tensor *want, const aopt_tensor *got, int64_t prefix, aopt_metric metric[AOPT_MAX_METRICS])
 {
@@ -186,7 +208,7 @@ static inline int mlp_compare(const aopt_tensor *want, const aopt_tensor *got, i
 
 static const aopt_target target = {
     "residual-mlp", "rows", "result", 0,
-    mlp_open, mlp_close, mlp_tensors, mlp_cost, mlp_load_input, mlp_fresh_input, mlp_reference, mlp_compare,
+    mlp_open, mlp_close, mlp_tensors, mlp_cost, mlp_load_input, mlp_fresh_input, mlp_build_reference, mlp_reference, mlp_compare,
     NULL, 0
 };
 #endif
