@@ -41,7 +41,12 @@ static inline aopt_status target_tensors(const aopt_model *model, const aopt_sha
     int i, ok = shape->ndim == 4 && shape->dim[0] == AOPT_VAE_Z;
     (void)model;
     for (i = 1; ok && i < 4; i++) ok = shape->dim[i] >= 1 && shape->dim[i] <= 1 << 20;
-    if (!ok) return aopt_fail(err, AOPT_E_SHAPE, "latent: expected [%d][T][h][w]", (int)AOPT_VAE_Z);
+    if (!ok) {
+        const aopt_tensor found = aopt_tensor_make("latent", AOPT_F32, shape->ndim < 0 || shape->ndim > AOPT_MAX_DIMS ? 0 : shape->ndim, shape->dim, NULL, AOPT_HOST);
+        char text[128];
+        return aopt_fail(err, AOPT_E_SHAPE, "latent: expected F32 [%d][T][h][w], each from 1 to %d, found %s", (int)AOPT_VAE_Z, 1 << 20,
+                         aopt_tensor_describe(&found, text, sizeof text));
+    }
     video[0] = 3;
     video[1] = aopt_vae_frames(shape->dim[1]);
     video[2] = 16 * shape->dim[2];
