@@ -6288,7 +6288,7 @@ static int command_profile(int argc, char **argv) { return command_stage(STAGE_P
 static int command_help(int argc, char **argv);
 
 static const aopt_command loop_command[] = {
-    { "--desc", "--desc \"what I tried\" [--attack ITEM] [--task NAME]     the loop, once", command_loop },
+    { "--desc", "--desc \"what I tried\" [--attack ITEM] [--task NAME]     the loop, once; people: [--scope library] [--approve]", command_loop },
     { "verify", "verify [--task NAME] [--candidate FILE]     is it right?  Nothing recorded, nor by the next two", command_verify },
     { "bench", "bench [--task NAME] [--candidate FILE] [--incumbent FILE]     is it faster?", command_bench },
     { "profile", "profile [--task NAME] [--candidate FILE]    where does the time go?", command_profile },

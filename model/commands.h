@@ -88,6 +88,15 @@ static inline int command_ends_with(const char *s, const char *ending)
     return n >= k && strcasecmp(s + n - k, ending) == 0;
 }
 
+/* Make the folders that path names; a failure shows when the file is written. */
+static inline void command_folders(const char *path)
+{
+    char folder[1024];
+    const char *slash;
+    for (slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/'))
+        if (slash > path && snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path) < (int)sizeof folder) mkdir(folder, 0777);
+}
+
 /* ---- progress, and the refusal of work that takes hours ---- */
 typedef struct command_progress { const char *name; double begin, last; int64_t at, of; int terminal; } command_progress;
 
@@ -310,6 +319,7 @@ static inline aopt_status decode_close_sink(decode_sink *s, const char *path, in
         aopt_tensor t;
         shape[0] = 3; shape[1] = s->F; shape[2] = H; shape[3] = W;
         t = aopt_tensor_make("decoded", AOPT_F32, 4, shape, s->video, AOPT_HOST);
+        command_folders(path);
         st = aopt_safetensors_write(path, &t, 1, NULL, 0, err);
     }
     free(s->video);
@@ -410,6 +420,7 @@ static inline aopt_status command_write_latent(const char *path, float *latent, 
     aopt_tensor t;
     shape[0] = AOPT_VAE_Z; shape[1] = T; shape[2] = h; shape[3] = w;
     t = aopt_tensor_make("latent", AOPT_F32, 4, shape, latent, AOPT_HOST);
+    command_folders(path);
     return aopt_safetensors_write(path, &t, 1, NULL, 0, err);
 }
 

@@ -223,6 +223,7 @@ static inline int command_make_weights(int argc, char **argv)
     list = (weight_list *)malloc(sizeof *list);
     if (!list) { fprintf(stderr, "harness make-weights: out of memory\n"); return 1; }
     weights_list(list, encoder_width, decoder_width);
+    command_folders(out);
     for (i = 0; i < list->n; i++) count += weight_numel(&list->w[i]);
     st = weights_write(out, list, (uint64_t)seed, &err);
     if (!st) printf("made %d tensors, %.1f million random weights (widths %lld, %lld; seed %lld; not trained): %s\n", list->n, (double)count * 1e-6,
