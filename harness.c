@@ -318,6 +318,7 @@ static int process_run(const process *p, text *out, text *errs)
     struct pollfd fd[3];
     pid_t pid;
 
+    signal(SIGPIPE, SIG_IGN);                   /* a program may end before it has read its input */
     if (pipe2(in, O_CLOEXEC) || pipe2(o, O_CLOEXEC) || pipe2(e, O_CLOEXEC) || pipe2(start, O_CLOEXEC)) return PROCESS_NOT_STARTED;
     pid = fork();
     if (pid == 0) process_exec(p, in[0], o[1], e[1], start[1]);
