@@ -6847,9 +6847,10 @@ static int trouble(const aopt_error *err)
 static int begin_command(int argc, char **argv, options *o, goals *g, const task **t)
 {
     attempt a;
+    aopt_device device;
     aopt_error err;
     if (options_read(argc, argv, o)) return 2;
-    if (goals_load("goals.json", g, &err)) return trouble(&err);
+    if (device_open(&device, &err) || goals_load("goals.json", g, &err)) return trouble(&err);
     goals_scope(g, o->scope_library);
     attempt_init(&a);
     if (frozen_check(g, NULL, &err)) {
