@@ -2753,6 +2753,9 @@ static double steal_pct(double last[2])
     return pct;
 }
 
+#ifndef SWAP_FACTOR
+#define SWAP_FACTOR 2.2                 /* two sides, and a tenth: of the candidate's peak, which the incumbent's resembles */
+#endif
 typedef struct race {
     judge *j;
     const char *so[2];                  /* what each side runs; may be the same twice */
@@ -2760,7 +2763,7 @@ typedef struct race {
     int decodes;                        /* per sample and side */
     int first;                          /* which side begins the next pair */
     int launch, pair_n;
-    int swap;                           /* both sides do not fit in memory: each pair launches them one after the other */
+    int swap;                           /* GPU: both sides do not fit in memory, so each pair launches them one after the other */
     gauge total;                        /* of the candidate, all pairs that count */
 } race;
 
@@ -2914,7 +2917,7 @@ static void race_init(race *r, judge *j, const char *a, const char *b)
     r->so[0] = a;
     r->so[1] = b;
 #ifdef AUTOOPT_CUDA
-    r->swap = 2.2 * 1048576 * j->a->peak_mb > (double)device_facts()->totalGlobalMem - 5.0 * (double)j->output_bytes;
+    r->swap = SWAP_FACTOR * 1048576 * j->a->peak_mb > (double)device_facts()->totalGlobalMem - 5.0 * (double)j->output_bytes;
 #endif
 }
 
@@ -5428,7 +5431,9 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
     job_get(j, k, "_attack", a->attack, sizeof a->attack);
     snprintf(a->scope, sizeof a->scope, "%s", j->scope);
     snprintf(a->via, sizeof a->via, "local");
-    snprintf(a->task, sizeof a->task, "%s", j->task);
+    jj.task = goals_task_named(g, j->task);
+    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
+    snprintf(a->task, sizeof a->task, "%s", jj.task->name);
     snprintf(a->harness_hash, sizeof a->harness_hash, "%s", j->harness_hash);
     now_utc(a->utc);
     device_name(a->device, sizeof a->device);
@@ -5447,8 +5452,6 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
         snprintf(a->next, sizeof a->next, "change optimize.c; ./harness verify still runs it, to find out why");
         return 0;
     }
-    jj.task = goals_task_named(g, j->task);
-    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
     jj.goals = g; jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
     jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
     jj.approve = j->approve; jj.allow_init = j->allow_init;
