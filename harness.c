@@ -667,6 +667,8 @@ static const char *device_uuid(void)
 
 static void device_name(char *out, size_t out_bytes) { snprintf(out, out_bytes, "%.60s", device_facts()->name); }
 
+static double memory_total(void) { return (double)device_facts()->totalGlobalMem; }
+
 static double memory_free(void)
 {
     size_t left = 0, all = 0;
@@ -694,6 +696,8 @@ static void device_name(char *out, size_t out_bytes)
     snprintf(out, out_bytes, "%s, %d cores", name, cpu_count());
 }
 
+static double memory_total(void) { return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE); }
+
 /* Memory that this machine can still give, in bytes. */
 static double memory_free(void)
 {
@@ -703,7 +707,7 @@ static double memory_free(void)
     while (f && fgets(line, (int)sizeof line, f))
         if (strncmp(line, "MemAvailable:", 13) == 0) kb = strtod(line + 13, NULL);
     if (f) fclose(f);
-    return kb > 0 ? kb * 1024 : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    return kb > 0 ? kb * 1024 : memory_total();
 }
 
 #endif
@@ -2763,7 +2767,7 @@ typedef struct race {
     int decodes;                        /* per sample and side */
     int first;                          /* which side begins the next pair */
     int launch, pair_n;
-    int swap;                           /* GPU: both sides do not fit in memory, so each pair launches them one after the other */
+    int swap;                           /* both sides do not fit in memory, so each pair launches them one after the other */
     gauge total;                        /* of the candidate, all pairs that count */
 } race;
 
@@ -2916,9 +2920,7 @@ static void race_init(race *r, judge *j, const char *a, const char *b)
     r->j = j;
     r->so[0] = a;
     r->so[1] = b;
-#ifdef AUTOOPT_CUDA
-    r->swap = SWAP_FACTOR * 1048576 * j->a->peak_mb > (double)device_facts()->totalGlobalMem - 5.0 * (double)j->output_bytes;
-#endif
+    r->swap = SWAP_FACTOR * 1048576 * j->a->peak_mb > memory_total() - 5.0 * (double)j->output_bytes;
 }
 
 static void bench_init(bench *b, race *r, double min_gain_pct, double factor, double floor)
