@@ -527,7 +527,8 @@ typedef struct aopt_command {           /* an extra command of the harness; argv
     int (*run)(int argc, char **argv);
 } aopt_command;
 
-/* Everything in host memory.  Tensors are contiguous f32 with their data already allocated by the caller.
+/* Tensors are contiguous f32 with their data already allocated by the caller; inputs of these calls are in host memory, outputs and what
+   compare reads where their `device` says.
    `prefix` counts slices along causal_axis of the input and means: only the part of the output that the first `prefix`
    slices determine; 0 = all of it.  model/target.h defines `static const aopt_target target`. */
 typedef struct aopt_target {
@@ -546,7 +547,9 @@ typedef struct aopt_target {
     aopt_status (*fresh_input)(const aopt_model *model, const aopt_tensor *fixed, uint64_t seed, aopt_tensor *input, aopt_error *err);
     /* The frozen decoder, in the form of a candidate: what the baseline times. */
     aopt_status (*build_reference)(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err);
-    /* The truth, fp32, by that decoder.  With a prefix the rest of output is left alone.  progress may be NULL. */
+    /* The same at the precision that most people call fp32 (TF32 products), a second baseline; NULL = none. */
+    aopt_status (*build_usual)(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err);
+    /* The truth, fp32, by the first.  With a prefix the rest of output is left alone.  progress may be NULL. */
     aopt_status (*reference)(const aopt_model *model, const aopt_device *device, const aopt_tensor *input, int64_t prefix,
                              aopt_tensor *output, aopt_progress progress, void *user, aopt_error *err);
     /* Fill metric[] and return how many.  Must survive NaN and infinities: they make a value NaN, never a good one. */
@@ -585,6 +588,7 @@ AOPT_API aopt_status aopt_cuda_guard_check(const uint32_t *x, int64_t n, uint64_
 AOPT_API aopt_status aopt_cuda_fingerprint(const float *x, int64_t n, uint64_t seed, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
 /* result[0] = elements that still are poison, result[1] = index of the first, all ones if none. */
 AOPT_API aopt_status aopt_cuda_unwritten(const float *x, int64_t n, uint32_t payload, uint64_t *result, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_nonfinite(const float *x, int64_t n, uint64_t *result, struct CUstream_st *stream, aopt_error *err);     /* likewise */
 /* aopt_compare over device memory: the same figures but for the order of the sums (1e-12, relative).  Takes about 1 % of the
    video's size in device memory for the duration of the call, and blocks. */
 AOPT_API aopt_status aopt_cuda_compare(const float *video, const float *reference, int64_t F, int64_t H, int64_t W, aopt_comparison *out,

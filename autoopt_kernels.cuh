@@ -558,6 +558,22 @@ AOPT__DEF aopt_status aopt_cuda_unwritten(const float *x, int64_t n, uint32_t pa
     return AOPT_OK;
 }
 
+__global__ static void aopt_k_nonfinite(const uint32_t *x, int64_t n, unsigned long long *count, unsigned long long *first)
+{
+    const int64_t i = aopt__warp_index() * AOPT__WARP + threadIdx.x;
+    if (i >= n || (x[i] & 0x7f800000u) != 0x7f800000u) return;
+    atomicAdd(count, 1ull);
+    atomicMin(first, (unsigned long long)i);
+}
+
+AOPT__DEF aopt_status aopt_cuda_nonfinite(const float *x, int64_t n, uint64_t *result, struct CUstream_st *stream, aopt_error *err)
+{
+    AOPT__CUDA(cudaMemsetAsync(result, 0, sizeof *result, stream));
+    AOPT__CUDA(cudaMemsetAsync(result + 1, 0xff, sizeof *result, stream));
+    AOPT__LAUNCH_WARPS(aopt_k_nonfinite, aopt__warps_of(n, 1), stream, (const uint32_t *)x, n, (unsigned long long *)result, (unsigned long long *)(result + 1));
+    return AOPT_OK;
+}
+
 /* What one tile of one frame adds to a comparison, all three channels.  Indices are flat in [3][F][H][W]. */
 typedef struct aopt__compare_part {
     double error, motion, gradient_video, gradient_reference, shift[3];     /* shift: sum of video - reference per channel */

@@ -52,6 +52,11 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
+#ifdef AUTOOPT_CUDA
+#include <cublas_v2.h>
+#include <cuda_runtime.h>
+#include <cxxabi.h>
+#endif
 
 /* ==== [1] frozen numbers and goals.json =================================================================
    Numbers that a target may choose are in goals.json; these belong to the procedure. */
@@ -81,7 +86,7 @@ static const double PLAUSIBLE = 0.4;        /* of the reference's FLOPs at peak 
 typedef struct gate_limit { char metric[40]; double limit, fresh; int sense; } gate_limit;
 typedef struct limits { double build_s, init_s, first_decode_s, decode_s, memory_mb, gate_all_tasks_s; } limits;
 typedef struct task {
-    char name[48], checkpoint[256], input[256];
+    char name[48], checkpoint[256], input[256];     /* name ends in "-random" when checkpoint is the stand-in */
     aopt_shape shape;
     limits limit;
 } task;
@@ -489,6 +494,8 @@ static aopt_status goals_gate(const aopt_json_value *v, gate_limit *g, aopt_erro
     return goals_number(v, "fresh", &g->fresh, err);
 }
 
+/* A task whose checkpoint is absent takes its "stand_in" if that is there, and a name that says so in every row. */
+#define STAND_IN "-random"
 static aopt_status goals_task(const aopt_json_value *v, const goals *g, task *t, aopt_error *err)
 {
     const aopt_json_value *shape = aopt_json_get(v, "shape"), *d;
@@ -500,6 +507,14 @@ static aopt_status goals_task(const aopt_json_value *v, const goals *g, task *t,
     for (d = shape ? shape->child : NULL; d && t->shape.ndim < AOPT_MAX_DIMS; d = d->next) {
         if (!d->is_integer || d->integer < 1) return aopt_fail(err, AOPT_E_VALUE, "goals.json: task %s: bad shape", t->name);
         t->shape.dim[t->shape.ndim++] = d->integer;
+    }
+    if (access(t->checkpoint, F_OK) != 0 && aopt_json_get(v, "stand_in")) {
+        char stand_in[sizeof t->checkpoint];
+        if (goals_text(v, "stand_in", stand_in, sizeof stand_in, err)) return AOPT_E_VALUE;
+        if (access(stand_in, F_OK) == 0 && strlen(t->name) + strlen(STAND_IN) < sizeof t->name) {
+            memcpy(t->checkpoint, stand_in, sizeof stand_in);
+            strcat(t->name, STAND_IN);
+        }
     }
     return t->shape.ndim > 0 && !d ? AOPT_OK : aopt_fail(err, AOPT_E_VALUE, "goals.json: task %s: \"shape\" needs 1 to %d sizes", t->name, AOPT_MAX_DIMS);
 }
@@ -565,11 +580,14 @@ static aopt_status goals_load(const char *path, goals *g, aopt_error *err)
     return st;
 }
 
+/* With or without the word that stands for stand-in weights. */
 static const task *goals_task_named(const goals *g, const char *name)
 {
     int i;
-    for (i = 0; i < g->task_n; i++)
-        if (strcmp(g->task[i].name, name) == 0) return &g->task[i];
+    for (i = 0; i < g->task_n; i++) {
+        const size_t n = strlen(name);
+        if (strncmp(g->task[i].name, name, n) == 0 && (g->task[i].name[n] == 0 || strcmp(g->task[i].name + n, STAND_IN) == 0)) return &g->task[i];
+    }
     return NULL;
 }
 
@@ -614,6 +632,85 @@ static aopt_status frozen_check(const goals *g, char harness_hash[65], aopt_erro
     if (harness_hash) memcpy(harness_hash, hex, 65);
     return AOPT_OK;
 }
+
+/* ---- the device: what it is, how much memory it has ---- */
+static int cpu_count(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+}
+
+#ifdef AUTOOPT_CUDA
+/* The first device that CUDA_VISIBLE_DEVICES leaves; its facts are 0 and "" if there is none. */
+static const struct cudaDeviceProp *device_facts(void)
+{
+    static struct cudaDeviceProp facts;
+    static int asked;
+    if (!asked++ && cudaGetDeviceProperties(&facts, 0) != cudaSuccess) {
+        memset(&facts, 0, sizeof facts);
+        cudaGetLastError();
+    }
+    return &facts;
+}
+
+/* "GPU-5a5d1f3e-..." */
+static const char *device_uuid(void)
+{
+    static char text_of[48];
+    const unsigned char *b = (const unsigned char *)device_facts()->uuid.bytes;
+    int i, n = 4;
+    memcpy(text_of, "GPU-", 5);
+    for (i = 0; i < 16; i++) n += snprintf(text_of + n, sizeof text_of - (size_t)n, "%02x%s", b[i], i == 3 || i == 5 || i == 7 || i == 9 ? "-" : "");
+    return text_of;
+}
+
+static void device_name(char *out, size_t out_bytes) { snprintf(out, out_bytes, "%.60s", device_facts()->name); }
+
+static double memory_total(void) { return (double)device_facts()->totalGlobalMem; }
+
+static double memory_free(void)
+{
+    size_t left = 0, all = 0;
+    cudaMemGetInfo(&left, &all);
+    return (double)left;
+}
+
+static aopt_status device_check(cudaError_t e, const char *what, aopt_error *err)
+{
+    return e == cudaSuccess ? AOPT_OK : aopt_fail(err, e == cudaErrorMemoryAllocation ? AOPT_E_MEMORY : AOPT_E_CUDA, "%s: %s (%s)", what, cudaGetErrorName(e), cudaGetErrorString(e));
+}
+
+#else
+/* "AMD EPYC 9654, 2 cores" */
+static void device_name(char *out, size_t out_bytes)
+{
+    char line[256], *p, name[100] = "CPU";
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    while (f && fgets(line, (int)sizeof line, f))
+        if (strncmp(line, "model name", 10) == 0 && (p = strchr(line, ':')) != NULL) {
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(p + 2, "\n"), p + 2);
+            break;
+        }
+    if (f) fclose(f);
+    snprintf(out, out_bytes, "%s, %d cores", name, cpu_count());
+}
+
+static double memory_total(void) { return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE); }
+
+/* Memory that this machine can still give, in bytes. */
+static double memory_free(void)
+{
+    char line[256];
+    double kb = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, (int)sizeof line, f))
+        if (strncmp(line, "MemAvailable:", 13) == 0) kb = strtod(line + 13, NULL);
+    if (f) fclose(f);
+    return kb > 0 ? kb * 1024 : memory_total();
+}
+
+#endif
 
 /* ==== [4] build: a tree becomes a shared object ========================================================= */
 enum { CONFINE_PATHS = 48 };
@@ -763,6 +860,9 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     text source = text_none();
     aopt_error err;
     struct stat st;
+#ifdef AUTOOPT_CUDA
+    char arch[16];
+#endif
     int rc, i;
     path_set(path, "%s/optimize.c", tree);
     rc = file_read(path, SOURCE_CAP, &source, &err) != AOPT_OK;
@@ -783,7 +883,11 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
     confine_write(&c, tmp);
 
     memset(&e, 0, sizeof e);
-    environment_pass(&e, "PATH"); environment_pass(&e, "CC"); environment_pass(&e, "NVCC"); environment_pass(&e, "CUDA_HOME"); environment_pass(&e, "ARCH");
+    environment_pass(&e, "PATH"); environment_pass(&e, "CC"); environment_pass(&e, "NVCC"); environment_pass(&e, "CUDA_HOME"); 
+#ifdef AUTOOPT_CUDA
+    snprintf(arch, sizeof arch, "%d%d", device_facts()->major, device_facts()->minor);
+    environment_add(&e, "ARCH", getenv("ARCH") ? getenv("ARCH") : arch);
+#endif
     environment_add(&e, "HOME", tmp); environment_add(&e, "TMPDIR", tmp); environment_add(&e, "LC_ALL", "C"); environment_add(&e, "KIND", HARNESS_KIND);
     memset(&p, 0, sizeof p);
     argv[0] = "./build.sh"; argv[1] = "candidate"; argv[2] = tree; argv[3] = so; argv[4] = NULL;
@@ -834,11 +938,13 @@ static aopt_status build_check_kernels(const char *tree, const char *incumbent, 
 }
 
 /* ==== [5] runner: the child that holds a candidate ======================================================
-   `harness --runner SO CHECKPOINT THREADS FLAGS DELAY TMP DIM...` with six descriptors: commands in, replies out, and shared
-   memory for input (read-only here), output (guards on both sides) and report.  It believes nothing and decides nothing. */
+   `harness --runner SO CHECKPOINT THREADS FLAGS DELAY TMP DIM...` with five descriptors: commands in, replies out, and shared
+   memory for input (read-only here), output (guards on both sides) and report; on a GPU the handles of input and output.  It believes nothing and decides nothing. */
 enum { FD_COMMAND = 3, FD_REPLY = 4, FD_INPUT = 5, FD_OUTPUT = 6, FD_REPORT = 7, FD_N = 8 };
 enum { OP_READY = 1, OP_BUILD, OP_DECODE, OP_PING, OP_QUIT, OP_FAULT };
 enum { RUN_PROFILE = 1 };
+#define PROFILE_BUSY "(busy)"            /* items that are no kernels: the union of all kernels' times, and the time of the calls */
+#define PROFILE_WALL "(wall)"
 typedef struct command { uint32_t op, call; } command;
 typedef struct reply {
     uint32_t op, call;
@@ -912,6 +1018,9 @@ static int runner_confine(const char *so, const char *tmp)
     slash = strrchr(folder, '/');
     if (slash && slash > folder) { *slash = 0; confine_read(&c, folder); }
     confine_write(&c, tmp);
+#ifdef AUTOOPT_CUDA
+    confine_write(&c, "/proc/self/task");       /* the driver names its threads there, and does not start if it cannot */
+#endif
     runner_rlimit(RLIMIT_CORE, 0);
     runner_rlimit(RLIMIT_FSIZE, (rlim_t)256 << 20);
     runner_rlimit(RLIMIT_NPROC, 16384);
@@ -919,13 +1028,15 @@ static int runner_confine(const char *so, const char *tmp)
 }
 
 typedef aopt_status (*build_decoder_fn)(const aopt_model *, const aopt_shape *, const aopt_device *, aopt_decoder *, aopt_error *);
-/* so = "-": the frozen decoder, opened and called like a candidate. */
+/* so = FROZEN or USUAL: the frozen decoder, opened and called like a candidate. */
+#define FROZEN "-"
+#define USUAL "--"
 static aopt_status runner_build(const char *so, const aopt_model *model, const aopt_shape *shape, const aopt_device *device,
                                 aopt_decoder *out, aopt_error *err)
 {
-    build_decoder_fn build = target.build_reference;
+    build_decoder_fn build = strcmp(so, FROZEN) == 0 ? target.build_reference : target.build_usual;
     memset(out, 0, sizeof *out);
-    if (strcmp(so, "-") != 0) {
+    if (strcmp(so, FROZEN) != 0 && strcmp(so, USUAL) != 0) {
         void *handle = dlopen(so, RTLD_NOW | RTLD_LOCAL), *symbol = handle ? dlsym(handle, "build_decoder") : NULL;
         if (!symbol) return aopt_fail(err, AOPT_E_IO, "%s", dlerror());
         memcpy(&build, &symbol, sizeof build);
@@ -935,10 +1046,164 @@ static aopt_status runner_build(const char *so, const aopt_model *model, const a
     return AOPT_OK;
 }
 
-static void device_synchronize(const aopt_device *device)
+#ifdef AUTOOPT_CUDA
+/* All streams of the process's context. */
+static aopt_status device_synchronize(aopt_error *err) { return device_check(cudaDeviceSynchronize(), "device", err); }
+
+/* The judge's buffer behind a descriptor that holds its handle. */
+static aopt_status device_import(int fd, void **out, aopt_error *err)
 {
-    (void)device;                       /* a CPU decoder has returned when it is done */
+    cudaIpcMemHandle_t handle;
+    if (pread(fd, &handle, sizeof handle, 0) != (ssize_t)sizeof handle) return aopt_fail(err, AOPT_E_IO, "no handle of a device buffer");
+    return device_check(cudaIpcOpenMemHandle(out, handle, cudaIpcMemLazyEnablePeerAccess), "device buffer", err);
 }
+
+/* ---- kernels as CUPTI sees them, whoever launches them ----
+   CUPTI comes by dlopen.  Its records begin alike in every version since CUDA 8: kind at byte 0, start and end (ns) at 16 and 24, the name
+   of a kernel at 104. */
+enum { CUPTI_MEMCPY = 1, CUPTI_MEMSET = 2, CUPTI_KERNEL = 10, CUPTI_BUFFER = 8 << 20 };
+typedef struct span { uint64_t start, end; } span;
+static struct {
+    int on;
+    int (*flush)(uint32_t), (*now)(uint64_t *), (*next)(uint8_t *, size_t, void **);
+    aopt_profile *report;
+    span *span; size_t n, cap;          /* of what ran since the last collection */
+    uint64_t wall, begin;               /* ns inside decode since then */
+} cupti;
+
+static void cupti_request(uint8_t **buffer, size_t *bytes, size_t *records)
+{
+    void *p = NULL;
+    *bytes = posix_memalign(&p, 8, CUPTI_BUFFER) == 0 ? CUPTI_BUFFER : 0;
+    *buffer = (uint8_t *)p;
+    *records = 0;
+}
+
+static void cupti_add(uint32_t kind, const char *mangled, uint64_t start, uint64_t end)
+{
+    char *plain = NULL, name[64];
+    int status = 0;
+    if (cupti.n == cupti.cap) {
+        const size_t cap = cupti.cap ? 2 * cupti.cap : 4096;
+        span *p = (span *)realloc(cupti.span, cap * sizeof *p);
+        if (!p) return;
+        cupti.span = p;
+        cupti.cap = cap;
+    }
+    cupti.span[cupti.n].start = start;
+    cupti.span[cupti.n++].end = end;
+    if (kind == CUPTI_KERNEL) plain = abi::__cxa_demangle(mangled, NULL, NULL, &status);
+    snprintf(name, sizeof name, "%.63s", kind == CUPTI_MEMCPY ? "copy" : kind == CUPTI_MEMSET ? "memset" : plain ? strncmp(plain, "void ", 5) == 0 ? plain + 5 : plain : mangled);
+    free(plain);
+    aopt_profile_add(cupti.report, name, 1e-9 * (double)(end - start), 0, 0);
+}
+
+static void cupti_complete(void *context, uint32_t stream, uint8_t *buffer, size_t bytes, size_t valid)
+{
+    void *record = NULL;
+    (void)context; (void)stream; (void)bytes;
+    while (valid > 0 && cupti.next(buffer, valid, &record) == 0) {
+        const char *r = (const char *)record, *name = NULL;
+        uint32_t kind;
+        uint64_t start, end;
+        memcpy(&kind, r, sizeof kind);
+        if (kind != CUPTI_KERNEL && kind != CUPTI_MEMCPY && kind != CUPTI_MEMSET) continue;
+        memcpy(&start, r + 16, sizeof start);
+        memcpy(&end, r + 24, sizeof end);
+        if (kind == CUPTI_KERNEL) memcpy(&name, r + 104, sizeof name);
+        if (end >= start) cupti_add(kind, name ? name : "?", start, end);
+    }
+    free(buffer);
+}
+
+/* Before the context exists.  0 = there is no CUPTI here. */
+static int cupti_open(aopt_profile *report)
+{
+    static const char *const file[] = { "libcupti.so", "libcupti.so.13", "libcupti.so.12", "/usr/local/cuda/lib64/libcupti.so", "/usr/local/cuda/extras/CUPTI/lib64/libcupti.so" };
+    int (*callbacks)(void (*)(uint8_t **, size_t *, size_t *), void (*)(void *, uint32_t, uint8_t *, size_t, size_t)), (*enable)(int);
+    void *handle = NULL;
+    size_t i;
+    for (i = 0; i < sizeof file / sizeof file[0] && !handle; i++) handle = dlopen(file[i], RTLD_NOW | RTLD_LOCAL);
+    if (!handle || !report) return 0;
+    *(void **)&callbacks = dlsym(handle, "cuptiActivityRegisterCallbacks");
+    *(void **)&enable = dlsym(handle, "cuptiActivityEnable");
+    *(void **)&cupti.flush = dlsym(handle, "cuptiActivityFlushAll");
+    *(void **)&cupti.now = dlsym(handle, "cuptiGetTimestamp");
+    *(void **)&cupti.next = dlsym(handle, "cuptiActivityGetNextRecord");
+    cupti.report = report;
+    cupti.on = callbacks && enable && cupti.flush && cupti.now && cupti.next && callbacks(cupti_request, cupti_complete) == 0 && enable(CUPTI_KERNEL) == 0 &&
+               enable(CUPTI_MEMCPY) == 0 && enable(CUPTI_MEMSET) == 0;
+    return cupti.on;
+}
+
+static int span_order(const void *a, const void *b)
+{
+    const uint64_t x = ((const span *)a)->start, y = ((const span *)b)->start;
+    return x < y ? -1 : x > y;
+}
+
+/* What ran since the last call, into the report: the kernels, the union of their times (PROFILE_BUSY) and the time of the calls (PROFILE_WALL). */
+static void cupti_collect(void)
+{
+    uint64_t busy = 0, until = 0;
+    size_t i;
+    if (!cupti.on) return;
+    cupti.flush(1);
+    qsort(cupti.span, cupti.n, sizeof *cupti.span, span_order);
+    for (i = 0; i < cupti.n; i++) {
+        const uint64_t from = cupti.span[i].start > until ? cupti.span[i].start : until;
+        if (cupti.span[i].end > from) { busy += cupti.span[i].end - from; until = cupti.span[i].end; }
+    }
+    aopt_profile_add(cupti.report, PROFILE_BUSY, 1e-9 * (double)busy, 0, 0);
+    aopt_profile_add(cupti.report, PROFILE_WALL, 1e-9 * (double)cupti.wall, 0, 0);
+    cupti.n = 0;
+    cupti.wall = 0;
+}
+
+static void cupti_mark(int end)
+{
+    uint64_t t = 0;
+    if (!cupti.on || cupti.now(&t) != 0) return;
+    if (end) cupti.wall += t - cupti.begin;
+    else cupti.begin = t;
+}
+
+/* Device and buffers of the judge.  With a profile, the candidate need not help, if CUPTI is here. */
+static aopt_status runner_device(aopt_device *device, aopt_tensor *input, aopt_tensor *output, aopt_error *err)
+{
+    unsigned char *p = NULL;
+    aopt_status st;
+    device->cuda = 0;                   /* the only one that this process can see */
+    if (device->profile && cupti_open(device->profile)) device->profile = NULL;
+    st = device_check(cudaSetDevice(0), "device", err);
+    cudaDeviceSetLimit(cudaLimitPersistingL2CacheSize, 0);
+    cudaGetLastError();                 /* a device without that limit is fine */
+    if (!st) st = device_import(FD_INPUT, &input->data, err);
+    if (!st) st = device_import(FD_OUTPUT, (void **)&p, err);
+    output->data = p + GUARD_BYTES;
+    input->device = output->device = 0;
+    return st;
+}
+#else
+static aopt_status device_synchronize(aopt_error *err) { (void)err; return AOPT_OK; }       /* a CPU decoder has returned when it is done */
+static void cupti_collect(void) { }
+static void cupti_mark(int end) { (void)end; }
+
+/* The judge's buffers, which are shared memory. */
+static aopt_status runner_device(aopt_device *device, aopt_tensor *input, aopt_tensor *output, aopt_error *err)
+{
+    device->cuda = AOPT_HOST;
+    runner_map.input_n = (size_t)aopt_tensor_numel(input) * sizeof(float);
+    runner_map.output_n = (size_t)aopt_tensor_numel(output) * sizeof(float);
+    runner_map.input = (unsigned char *)mmap(NULL, runner_map.input_n, PROT_READ, MAP_SHARED, FD_INPUT, 0);
+    runner_map.output = (unsigned char *)mmap(NULL, runner_map.output_n + 2 * GUARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, FD_OUTPUT, 0);
+    if ((void *)runner_map.input == MAP_FAILED || (void *)runner_map.output == MAP_FAILED) return aopt_fail(err, AOPT_E_MEMORY, "cannot map the judge's buffers");
+    runner_map.output += GUARD_BYTES;
+    input->data = runner_map.input;
+    output->data = runner_map.output;
+    return AOPT_OK;
+}
+#endif
 
 /* Busy for `share` of the time since begin: the ruler of selftest. */
 static void runner_delay(double begin, double share)
@@ -969,14 +1234,18 @@ static int runner_loop(const char *so, const aopt_model *model, const aopt_shape
         runner_map.call = c.call;
         if (c.op == OP_BUILD) {
             st = runner_build(so, model, shape, device, &decoder, &err);
-            if (st == AOPT_OK) { device_synchronize(device); snprintf(r.text, sizeof r.text, "%.199s", decoder.info); }
+            if (st == AOPT_OK) st = device_synchronize(&err);
+            if (st == AOPT_OK) snprintf(r.text, sizeof r.text, "%.199s", decoder.info);
             else runner_error(&r, &err, st);
         } else if (c.op == OP_DECODE) {
+            cupti_mark(0);
             st = decoder.decode(decoder.ctx, input, output, &err);
-            device_synchronize(device);
+            if (st == AOPT_OK) st = device_synchronize(&err);
+            cupti_mark(1);
             runner_delay(begin, delay);
             if (st != AOPT_OK) runner_error(&r, &err, st);
-        } else if (c.op == OP_QUIT && decoder.close) decoder.close(decoder.ctx);
+        } else if (c.op == OP_PING) cupti_collect();
+        else if (c.op == OP_QUIT && decoder.close) decoder.close(decoder.ctx);
         runner_say(&r, c.op, c.call);
         if (c.op == OP_QUIT) _exit(0);
     }
@@ -1001,7 +1270,6 @@ static int runner_main(int argc, char **argv)
     memset(&device, 0, sizeof device);
     for (i = 8; i < argc && shape.ndim < AOPT_MAX_DIMS; i++) shape.dim[shape.ndim++] = strtoll(argv[i], NULL, 10);
     report = mmap(NULL, sizeof(aopt_profile), PROT_READ | PROT_WRITE, MAP_SHARED, FD_REPORT, 0);
-    device.cuda = AOPT_HOST;
     device.threads = atoi(argv[4]);
     device.profile = atoi(argv[5]) & RUN_PROFILE && report != MAP_FAILED ? (aopt_profile *)report : NULL;
     if (target.open(argv[3], &model, &err) || target.tensors(&model, &shape, &input, &output, &err)) {
@@ -1009,17 +1277,11 @@ static int runner_main(int argc, char **argv)
         runner_say(&r, OP_READY, 0);
         return 98;
     }
-    runner_map.input_n = (size_t)aopt_tensor_numel(&input) * sizeof(float);
-    runner_map.output_n = (size_t)aopt_tensor_numel(&output) * sizeof(float);
-    runner_map.input = (unsigned char *)mmap(NULL, runner_map.input_n, PROT_READ, MAP_SHARED, FD_INPUT, 0);
-    runner_map.output = (unsigned char *)mmap(NULL, runner_map.output_n + 2 * GUARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, FD_OUTPUT, 0);
-    if ((void *)runner_map.input == MAP_FAILED || (void *)runner_map.output == MAP_FAILED) return 99;
-    input.data = runner_map.input;
-    runner_map.output += GUARD_BYTES;
-    output.data = runner_map.output;
     runner_signals();
     r.sandbox = runner_confine(argv[2], argv[7]);
+    if (runner_device(&device, &input, &output, &err)) runner_error(&r, &err, err.status);
     runner_say(&r, OP_READY, 0);
+    if (r.status) return 99;
     return runner_loop(argv[2], &model, &shape, &device, atof(argv[6]), &input, &output);
 }
 
@@ -1039,7 +1301,7 @@ typedef struct judge_job {
 } judge_job;
 
 enum { SEEN_MAX = 64, BUILD_CODE = 10 };
-typedef struct region { int fd; size_t bytes; unsigned char *map; } region;
+typedef struct region { int fd, on_device; size_t bytes; unsigned char *map; } region;
 typedef struct side {
     const char *role;                   /* "incumbent" or "candidate" */
     pid_t pid;
@@ -1066,8 +1328,12 @@ typedef struct judge {
     aopt_tensor input, output;
     size_t input_bytes, output_bytes;
     aopt_cost cost;
-    float *fixed, *fresh, *reference;   /* the fixed input, the one in use, the truth for the fixed one */
+    float *fixed, *fresh;               /* the fixed input and the one in use, in host memory; all outputs are where the device is */
+    float *reference;                   /* the truth for the fixed input */
     float *first, *work;                /* an output of the candidate, an output of the reference */
+    float *staged;                      /* GPU: the input in use, on the device */
+    uint64_t *look;                     /* GPU: two words that a look leaves there */
+    aopt_error trouble;                 /* status 0 = none */
     struct side side[2];                     /* 0 = incumbent, 1 = candidate */
     uint64_t seed, drawn;
     double peak_flops, peak_bytes;      /* of this machine, per second; 0 = not measured yet */
@@ -1156,6 +1422,7 @@ static aopt_status region_open(region *r, size_t bytes, int read_only, aopt_erro
 {
     r->bytes = bytes;
     r->map = NULL;
+    r->on_device = 0;
     r->fd = memfd_create("autoopt", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (r->fd < 0 || ftruncate(r->fd, (off_t)bytes) != 0) return aopt_fail(err, AOPT_E_MEMORY, "no shared memory of %zu bytes: %s", bytes, strerror(errno));
     r->map = (unsigned char *)mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
@@ -1167,9 +1434,69 @@ static aopt_status region_open(region *r, size_t bytes, int read_only, aopt_erro
     return AOPT_OK;
 }
 
+#ifdef AUTOOPT_CUDA
+/* Memory of the device in blocks of its own: whoever gets a handle gets the whole block. */
+enum { DEVICE_BLOCK = 2 << 20 };
+static void *buffer_new(size_t bytes)
+{
+    void *p = NULL;
+    int i;
+    for (i = 0; i < INFRA_TRIES; i++) {
+        if (i) sleep_ms(INFRA_WAIT_MS);
+        if (cudaMalloc(&p, (bytes + DEVICE_BLOCK - 1) / DEVICE_BLOCK * DEVICE_BLOCK) == cudaSuccess) return p;
+        cudaGetLastError();
+    }
+    return NULL;
+}
+
+static void buffer_free(void *p) { cudaFree(p); }
+
+static aopt_status buffer_copy(void *to, const void *from, size_t bytes, aopt_error *err)
+{
+    aopt_status st = device_check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "copy", err);
+    return st ? st : device_check(cudaDeviceSynchronize(), "copy", err);
+}
+
+/* A buffer of the device that a runner may open: the descriptor holds its handle. */
+static aopt_status region_open_device(region *r, size_t bytes, aopt_error *err)
+{
+    cudaIpcMemHandle_t handle;
+    unsigned char *p;
+    aopt_status st = region_open(r, sizeof handle, 0, err);
+    if (st) return st;
+    p = (unsigned char *)buffer_new(bytes);
+    if (!p) return aopt_fail(err, AOPT_E_MEMORY, "no device memory of %zu bytes", bytes);
+    st = device_check(cudaIpcGetMemHandle(&handle, p), "handle", err);
+    memcpy(r->map, &handle, sizeof handle);
+    munmap(r->map, r->bytes);
+    r->map = p;
+    r->bytes = bytes;
+    r->on_device = 1;
+    return st;
+}
+#else
+static void *buffer_new(size_t bytes)
+{
+    void *p = malloc(bytes);
+    if (!p) sleep_ms(INFRA_WAIT_MS);
+    return p ? p : malloc(bytes);
+}
+
+static void buffer_free(void *p) { free(p); }
+
+static aopt_status buffer_copy(void *to, const void *from, size_t bytes, aopt_error *err)
+{
+    (void)err;
+    memcpy(to, from, bytes);
+    return AOPT_OK;
+}
+#endif
+
 static void region_close(region *r)
 {
-    if (r->map) munmap(r->map, r->bytes);
+    if (r->map && r->on_device) buffer_free(r->map);
+    else if (r->map) munmap(r->map, r->bytes);
+    r->on_device = 0;
     if (r->fd >= 0) close(r->fd);
     r->fd = -1;
     r->map = NULL;
@@ -1177,6 +1504,86 @@ static void region_close(region *r)
 
 static float *side_output(const side *s) { return (float *)(void *)(s->output.map + GUARD_BYTES); }
 static uint32_t *side_guard(const side *s, int after) { return (uint32_t *)(void *)(s->output.map + (after ? s->output.bytes - GUARD_BYTES : 0)); }
+
+/* ---- looks at a buffer where it is.  What fails here is the judge's own work: j->trouble, which side_decode reports ---- */
+#ifdef AUTOOPT_CUDA
+static void look_end(judge *j, aopt_status st, uint64_t r[2])
+{
+    r[0] = r[1] = 0;
+    if (!st) device_check(cudaMemcpy(r, j->look, 2 * sizeof *r, cudaMemcpyDeviceToHost), "look at a buffer", &j->trouble);
+}
+
+static void look_poison(judge *j, side *s)
+{
+    int i;
+    aopt_status st = aopt_cuda_poison(side_output(s), aopt_tensor_numel(&j->output), s->poison, NULL, &j->trouble);
+    for (i = 0; i < 2 && !st; i++) st = aopt_cuda_guard_fill(side_guard(s, i), GUARD_BYTES / 4, s->guard + (uint64_t)i, NULL, &j->trouble);
+    if (!st) device_check(cudaDeviceSynchronize(), "poison", &j->trouble);
+}
+
+static int look_guard(judge *j, side *s, int after)
+{
+    uint64_t r[2];
+    look_end(j, aopt_cuda_guard_check(side_guard(s, after), GUARD_BYTES / 4, s->guard + (uint64_t)after, j->look, NULL, &j->trouble), r);
+    return r[0] == 0;
+}
+
+static int64_t look_unwritten(judge *j, const side *s, int64_t *first)
+{
+    uint64_t r[2];
+    look_end(j, aopt_cuda_unwritten(side_output(s), aopt_tensor_numel(&j->output), s->poison, j->look, NULL, &j->trouble), r);
+    *first = (int64_t)r[1];
+    return (int64_t)r[0];
+}
+
+static int64_t look_nonfinite(judge *j, const float *x, int64_t *first)
+{
+    uint64_t r[2];
+    look_end(j, aopt_cuda_nonfinite(x, aopt_tensor_numel(&j->output), j->look, NULL, &j->trouble), r);
+    *first = (int64_t)r[1];
+    return (int64_t)r[0];
+}
+
+static uint64_t look_fingerprint(judge *j, const void *x, int64_t n, uint64_t seed)
+{
+    uint64_t r[2];
+    look_end(j, aopt_cuda_fingerprint((const float *)x, n, seed, j->look, NULL, &j->trouble), r);
+    return r[0];
+}
+
+/* The input where only the judge can see it, so that it becomes visible to the runner at once when the clock runs. */
+static void input_stage(judge *j, const float *x) { buffer_copy(j->staged, x, j->input_bytes, &j->trouble); }
+static void input_show(judge *j, side *s, const float *x) { (void)x; buffer_copy(s->input.map, j->staged, j->input_bytes, &j->trouble); }
+static int input_changed(judge *j, side *s, const float *x)
+{
+    const uint64_t seed = judge_random(j);
+    const int64_t n = aopt_tensor_numel(&j->input);
+    (void)x;
+    return look_fingerprint(j, s->input.map, n, seed) != look_fingerprint(j, j->staged, n, seed);
+}
+#else
+static void look_poison(judge *j, side *s)
+{
+    int i;
+    aopt_ref_poison(side_output(s), aopt_tensor_numel(&j->output), s->poison);
+    for (i = 0; i < 2; i++) aopt_ref_guard_fill(side_guard(s, i), GUARD_BYTES / 4, s->guard + (uint64_t)i);
+}
+
+static int look_guard(judge *j, side *s, int after)
+{
+    uint64_t r[2];
+    (void)j;
+    aopt_ref_guard_check(side_guard(s, after), GUARD_BYTES / 4, s->guard + (uint64_t)after, r);
+    return r[0] == 0;
+}
+
+static int64_t look_unwritten(judge *j, const side *s, int64_t *first) { return aopt_ref_unwritten(side_output(s), aopt_tensor_numel(&j->output), s->poison, first); }
+static int64_t look_nonfinite(judge *j, const float *x, int64_t *first) { return aopt_ref_nonfinite(x, aopt_tensor_numel(&j->output), first); }
+static uint64_t look_fingerprint(judge *j, const void *x, int64_t n, uint64_t seed) { (void)j; return aopt_ref_fingerprint((const float *)x, n, seed); }
+static void input_stage(judge *j, const float *x) { (void)j; (void)x; }
+static void input_show(judge *j, side *s, const float *x) { memcpy(s->input.map, x, j->input_bytes); }
+static int input_changed(judge *j, side *s, const float *x) { return memcmp(s->input.map, x, j->input_bytes) != 0; }
+#endif
 
 /* ---- processes ---- */
 static int proc_count_threads(pid_t pid)
@@ -1192,6 +1599,158 @@ static int proc_count_threads(pid_t pid)
     return n;
 }
 
+/* ---- how the device fares ---- */
+#ifdef AUTOOPT_CUDA
+/* NVML comes by dlopen; without it clocks and temperatures are unknown.  A thread asks, so that no clock of the judge waits for an answer. */
+typedef struct gauge { double mhz, temperature, watts; unsigned long long reasons; int n, strangers; } gauge;      /* sums over n looks; reasons: or */
+enum { GAUGE_MS = 50, GAUGE_PROCESSES = 64 };
+enum { REASON_POWER_CAP = 0x4, REASON_BAD = 0x8 | 0x20 | 0x40 | 0x80 };     /* hardware slowdown, software and hardware thermal, power brake */
+typedef struct gauge_process { unsigned pid; unsigned long long bytes; unsigned gi, ci; } gauge_process;
+static struct {
+    int open, stop, active;             /* active: the side that decodes now, or -1 */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    gauge side[2];                      /* since gauge_reset */
+    pid_t pid[2];
+    double peak_mb[2], start_mb, max_mhz;       /* start_mb: in use on the device when no runner was there */
+    void *device;
+    int (*clock)(void *, int, unsigned *), (*temperature)(void *, int, unsigned *), (*power)(void *, unsigned *), (*reasons)(void *, unsigned long long *);
+    int (*processes)(void *, unsigned *, gauge_process *);
+} gauges;
+
+static double device_used_mb(void)
+{
+    size_t left = 0, all = 0;
+    return cudaMemGetInfo(&left, &all) == cudaSuccess ? (double)(all - left) / 1048576 : 0;
+}
+
+/* Memory by process where NVML sees our process numbers, else what the device lost since no runner was there. */
+static void gauge_memory(gauge *g)
+{
+    gauge_process p[GAUGE_PROCESSES];
+    unsigned n = GAUGE_PROCESSES, i, k;
+    int seen = 0, strangers = 0;
+    if (gauges.processes(gauges.device, &n, p) != 0) n = 0;
+    for (i = 0; i < n; i++) seen |= p[i].pid == (unsigned)getpid();
+    for (i = 0; seen && i < n; i++) {
+        for (k = 0; k < 2; k++)
+            if (gauges.pid[k] > 0 && p[i].pid == (unsigned)gauges.pid[k]) gauges.peak_mb[k] = fmax(gauges.peak_mb[k], (double)p[i].bytes / 1048576);
+        strangers += p[i].pid != (unsigned)getpid() && p[i].pid != (unsigned)gauges.pid[0] && p[i].pid != (unsigned)gauges.pid[1];
+    }
+    for (k = 0; !seen && k < 2; k++)
+        if (gauges.active == (int)k) gauges.peak_mb[k] = fmax(gauges.peak_mb[k], device_used_mb() - gauges.start_mb);
+    if (g) g->strangers += strangers;
+}
+
+static void *gauge_thread(void *user)
+{
+    (void)user;
+    while (!gauges.stop) {
+        unsigned mhz = 0, celsius = 0, milliwatts = 0;
+        unsigned long long reasons = 0;
+        const int good = gauges.clock(gauges.device, 1, &mhz) == 0 && gauges.temperature(gauges.device, 0, &celsius) == 0 && gauges.power(gauges.device, &milliwatts) == 0 &&
+                         gauges.reasons(gauges.device, &reasons) == 0;
+        pthread_mutex_lock(&gauges.lock);
+        if (gauges.active >= 0) {
+            gauge *g = &gauges.side[gauges.active];
+            if (good) { g->mhz += mhz; g->temperature += celsius; g->watts += 1e-3 * milliwatts; g->reasons |= reasons; g->n++; }
+            gauge_memory(g);
+        } else gauge_memory(NULL);
+        pthread_mutex_unlock(&gauges.lock);
+        sleep_ms(GAUGE_MS);
+    }
+    return NULL;
+}
+
+static void gauge_open(void)
+{
+    void *handle = dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL);
+    int (*init)(void), (*by_uuid)(const char *, void **), (*max)(void *, int, unsigned *);
+    unsigned mhz = 0;
+    if (!handle || gauges.open) return;
+    *(void **)&init = dlsym(handle, "nvmlInit_v2");
+    *(void **)&by_uuid = dlsym(handle, "nvmlDeviceGetHandleByUUID");
+    *(void **)&max = dlsym(handle, "nvmlDeviceGetMaxClockInfo");
+    *(void **)&gauges.clock = dlsym(handle, "nvmlDeviceGetClockInfo");
+    *(void **)&gauges.temperature = dlsym(handle, "nvmlDeviceGetTemperature");
+    *(void **)&gauges.power = dlsym(handle, "nvmlDeviceGetPowerUsage");
+    *(void **)&gauges.reasons = dlsym(handle, "nvmlDeviceGetCurrentClocksThrottleReasons");
+    *(void **)&gauges.processes = dlsym(handle, "nvmlDeviceGetComputeRunningProcesses_v3");
+    if (!init || !by_uuid || !max || !gauges.clock || !gauges.temperature || !gauges.power || !gauges.reasons || !gauges.processes || init() != 0 ||
+        by_uuid(device_uuid(), &gauges.device) != 0) return;
+    if (max(gauges.device, 1, &mhz) == 0) gauges.max_mhz = mhz;
+    gauges.active = -1;
+    gauges.stop = 0;
+    gauges.start_mb = device_used_mb();
+    pthread_mutex_init(&gauges.lock, NULL);
+    gauges.open = pthread_create(&gauges.thread, NULL, gauge_thread, NULL) == 0;
+}
+
+static void gauge_close(void)
+{
+    if (!gauges.open) return;
+    gauges.stop = 1;
+    pthread_join(gauges.thread, NULL);
+    gauges.open = 0;
+}
+
+/* From now on `side` decodes; -1 = none. */
+static void gauge_watch(int side)
+{
+    if (!gauges.open) return;
+    pthread_mutex_lock(&gauges.lock);
+    gauges.active = side;
+    pthread_mutex_unlock(&gauges.lock);
+}
+
+static void gauge_follow(int side, pid_t pid)
+{
+    if (!gauges.open) return;
+    pthread_mutex_lock(&gauges.lock);
+    gauges.pid[side] = pid;
+    gauges.peak_mb[side] = 0;
+    pthread_mutex_unlock(&gauges.lock);
+}
+
+/* What both sides did since the last call; NULL = only forget it. */
+static void gauge_take(gauge out[2])
+{
+    memset(out, 0, 2 * sizeof *out);
+    if (!gauges.open) return;
+    pthread_mutex_lock(&gauges.lock);
+    memcpy(out, gauges.side, sizeof gauges.side);
+    memset(gauges.side, 0, sizeof gauges.side);
+    pthread_mutex_unlock(&gauges.lock);
+}
+
+/* Why the pair says nothing, or NULL.  A clock that the power limit holds down is the candidate's own doing. */
+static const char *gauge_void(const gauge g[2])
+{
+    const unsigned long long reasons = g[0].reasons | g[1].reasons;
+    double a, b;
+    if (reasons & REASON_BAD) return "throttled";
+    if (g[0].strangers || g[1].strangers) return "shared";
+    if (!g[0].n || !g[1].n || reasons & REASON_POWER_CAP) return NULL;
+    a = g[0].mhz / g[0].n;
+    b = g[1].mhz / g[1].n;
+    return fabs(a - b) > 0.03 * fmax(a, b) ? "clocks" : fmin(a, b) < 0.75 * gauges.max_mhz ? "slow" : NULL;
+}
+
+static double side_memory_mb(const judge *j, const side *s) { return gauges.peak_mb[s == &j->side[1]]; }
+
+static aopt_status device_open(aopt_device *device, aopt_error *err)
+{
+    int n = 0;
+    const cudaError_t e = cudaGetDeviceCount(&n);
+    device->cuda = 0;
+    if (e != cudaSuccess || n < 1)
+        return aopt_fail(err, AOPT_E_CUDA, "no GPU that this build can use (%s); ./build.sh cpu builds for the CPU", e != cudaSuccess ? cudaGetErrorString(e) : "none is visible");
+    if (device_check(cudaSetDevice(0), "device", err) || device_check(cudaFree(NULL), "device", err)) return AOPT_E_CUDA;
+    gauge_open();
+    return AOPT_OK;
+}
+#else
+typedef struct gauge { double mhz, temperature, watts; unsigned long long reasons; int n; } gauge;
 /* A number in kB of /proc/PID/status as MB; NAN if the process is gone. */
 static double proc_memory_mb(pid_t pid, const char *field)
 {
@@ -1205,6 +1764,21 @@ static double proc_memory_mb(pid_t pid, const char *field)
     if (f) fclose(f);
     return kb / 1024;
 }
+
+static void gauge_close(void) { }
+static void gauge_watch(int side) { (void)side; }
+static void gauge_follow(int side, pid_t pid) { (void)side; (void)pid; }
+static void gauge_take(gauge out[2]) { memset(out, 0, 2 * sizeof *out); }
+static const char *gauge_void(const gauge g[2]) { (void)g; return NULL; }
+static double side_memory_mb(const judge *j, const side *s) { (void)j; return proc_memory_mb(s->pid, "VmHWM:"); }
+
+static aopt_status device_open(aopt_device *device, aopt_error *err)
+{
+    (void)err;
+    device->cuda = AOPT_HOST;
+    return AOPT_OK;
+}
+#endif
 
 /* Processes other than `pid` that belong to its session or are its children; orphans come to us because we are the subreaper. */
 static int proc_leftover(pid_t pid, const judge *j, pid_t *which)
@@ -1356,7 +1930,7 @@ static int side_wait(judge *j, side *s, uint32_t op, double timeout_s, reply *r)
             side_drain(s);
             if (fd[1].revents & (POLLHUP | POLLERR)) fd[1].fd = -1;
         }
-        mb = proc_memory_mb(s->pid, "VmRSS:");
+        mb = side_memory_mb(j, s);
         if (mb > j->job->task->limit.memory_mb) {
             side_kill(j, s);
             return judge_fail(j, s, 32, "call %u: %.0f MB in use, the limit is %.0f MB", s->call, mb, j->job->task->limit.memory_mb);
@@ -1435,7 +2009,9 @@ static void side_environment(judge *j, const char *tmp, environment *e)
     environment_add(e, "GOMP_SPINCOUNT", SPIN);
     environment_pass(e, "LD_LIBRARY_PATH");
     environment_pass(e, "CUDA_HOME");
-    environment_pass(e, "CUDA_VISIBLE_DEVICES");
+#ifdef AUTOOPT_CUDA
+    environment_add(e, "CUDA_VISIBLE_DEVICES", device_uuid());
+#endif
     environment_add(e, "PAD", pad);             /* the size of the environment moves the stack, and with it the time */
 }
 
@@ -1450,8 +2026,12 @@ static aopt_status side_start(judge *j, side *s, const char *so, int flags, doub
     char tmp[PATH_CAP];
     path_set(tmp, "%s/tmp%d", j->dir, j->launches++);
     if (mkdir(tmp, 0700) != 0) return aopt_fail(err, AOPT_E_IO, "%s: %s", tmp, strerror(errno));
-    if (region_open(&s->input, j->input_bytes, 1, err) || region_open(&s->output, j->output_bytes + 2 * GUARD_BYTES, 0, err) ||
-        region_open(&s->report, sizeof(aopt_profile), 0, err)) return err->status;
+#ifdef AUTOOPT_CUDA
+    if (region_open_device(&s->input, j->input_bytes, err) || region_open_device(&s->output, j->output_bytes + 2 * GUARD_BYTES, err)) return err->status;
+#else
+    if (region_open(&s->input, j->input_bytes, 1, err) || region_open(&s->output, j->output_bytes + 2 * GUARD_BYTES, 0, err)) return err->status;
+#endif
+    if (region_open(&s->report, sizeof(aopt_profile), 0, err)) return err->status;
     if (pipe2(in, O_CLOEXEC)) return aopt_fail(err, AOPT_E_IO, "no pipe: %s", strerror(errno));
     s->command = in[1];
     if (pipe2(out, O_CLOEXEC)) { close(in[0]); return aopt_fail(err, AOPT_E_IO, "no pipe: %s", strerror(errno)); }
@@ -1475,6 +2055,7 @@ static aopt_status side_start(judge *j, side *s, const char *so, int flags, doub
     environment_free(&env);
     close(in[0]); close(out[1]); close(log[1]);
     fcntl(s->log, F_SETFL, O_NONBLOCK);
+    gauge_follow(s == &j->side[1], s->pid);
     return s->pid < 0 ? aopt_fail(err, AOPT_E_IO, "cannot fork: %s", strerror(errno)) : AOPT_OK;
 }
 
@@ -1497,7 +2078,7 @@ static int side_launch(judge *j, int which, const char *so, int flags, double de
     }
     if (st != AOPT_OK) return judge_fail(j, s, 125, "cannot start a run: %s", err.message);
     if ((rc = side_wait(j, s, OP_READY, j->job->task->limit.init_s, &r)) != 0) return rc;
-    if (r.status) return judge_fail(j, s, 125, "the runner cannot open the model: %s", r.text);
+    if (r.status) return judge_fail(j, s, 125, "the runner cannot start: %s", r.text);
     s->sandbox = r.sandbox;
     snprintf(j->a->sandbox, sizeof j->a->sandbox, "%s", r.sandbox ? "landlock" : "none");
     begin = aopt_seconds();
@@ -1513,11 +2094,18 @@ static int side_launch(judge *j, int which, const char *so, int flags, double de
     return 0;
 }
 
+#ifdef AUTOOPT_CUDA
+#define SLOWEST 5e12                    /* FLOP/s of a frozen decoder on an old GPU; on a CPU, plain loops on one slow core */
+#define REFERENCE_SHARE 0.05            /* of the peak, which is that of half precision: what fp32 decoders reach */
+#else
+#define SLOWEST 0.5e9
+#define REFERENCE_SHARE 0.25
+#endif
 /* Longest that one decode may take: a first one includes lazy set-up; nobody waits five times the incumbent. */
 static double side_patience(const judge *j, const side *s)
 {
     const limits *l = &j->job->task->limit;
-    const double least = j->cost.flops / 0.5e9, inc = j->side[0].last_s;        /* 0.5 GFLOP/s: plain loops on one slow core */
+    const double least = j->cost.flops / SLOWEST, inc = j->side[0].last_s;
     const double t = s->call <= 1 ? fmax(l->first_decode_s, 20 * inc) : fmax(l->decode_s, 5 * inc);
     return s == &j->side[0] || inc <= 0 ? fmax(t, least) : t;
 }
@@ -1527,13 +2115,13 @@ static double side_patience(const judge *j, const side *s)
 static int side_late(judge *j, side *s, int code, const char *what)
 {
     const int64_t n = aopt_tensor_numel(&j->output);
-    const uint64_t seed = judge_random(j), before = aopt_ref_fingerprint(side_output(s), n, seed);
+    const uint64_t seed = judge_random(j), before = look_fingerprint(j, side_output(s), n, seed);
     int i;
     for (i = 0; s->pid > 0 && i < (code ? LATE_LOOKS : 1); i++) {
         side_signal(s, SIGCONT);
         sleep_ms(LATE_MS);
         side_pause(s);
-        if (aopt_ref_fingerprint(side_output(s), n, seed) != before)
+        if (look_fingerprint(j, side_output(s), n, seed) != before)
             return judge_fail(j, s, 26, "call %u: the %s still changed %d ms after decode returned", s->call, target.output_name, (i + 1) * LATE_MS);
     }
     return code ? judge_fail(j, s, code, "%s", what) : 0;
@@ -1542,25 +2130,22 @@ static int side_late(judge *j, side *s, int code, const char *what)
 /* Everything about one output that needs no second output: guards, survivors, finite, late, stale. */
 static int side_check(judge *j, side *s, uint64_t id)
 {
-    const float *y = side_output(s);
     const int64_t n = aopt_tensor_numel(&j->output);
     char place[64], what[300];
     int64_t at = 0, count;
     int i, threads;
-    for (i = 0; i < 2; i++) {
-        uint64_t broken[2];
-        aopt_ref_guard_check(side_guard(s, i), GUARD_BYTES / 4, s->guard + (uint64_t)i, broken);
-        if (broken[0]) return judge_fail(j, s, 24, "call %u wrote %s the %s", s->call, i ? "past the end of" : "before the start of", target.output_name);
-    }
-    count = aopt_ref_unwritten(y, n, s->poison, &at);
+    for (i = 0; i < 2; i++)
+        if (!look_guard(j, s, i)) return judge_fail(j, s, 24, "call %u wrote %s the %s", s->call, i ? "past the end of" : "before the start of", target.output_name);
+    count = look_unwritten(j, s, &at);
     if (count) {
         snprintf(what, sizeof what, "call %u: %.3g %% of the %s (%lld of %lld) was never written, first at %s", s->call, 100.0 * (double)count / (double)n, target.output_name,
                  (long long)count, (long long)n, place_of(&j->output, at, place, sizeof place));
         return side_late(j, s, 22, what);
     }
-    count = aopt_ref_nonfinite(y, n, &at);
+    count = look_nonfinite(j, side_output(s), &at);
     if (count) return judge_fail(j, s, 21, "call %u: %lld non-finite values, first at %s", s->call, (long long)count, place_of(&j->output, at, place, sizeof place));
-    s->fingerprint = aopt_ref_fingerprint(y, n, j->seed);
+    s->fingerprint = look_fingerprint(j, side_output(s), n, j->seed);
+    if (j->trouble.status) return judge_fail(j, NULL, 125, "the judge cannot look at the %s: %.300s", target.output_name, j->trouble.message);
     for (i = 0; i < SEEN_MAX && i < s->seen_n; i++)
         if (s->seen_output[i] == s->fingerprint && s->seen_input[i] != id)
             return judge_fail(j, s, 27, "STALE: call %u returned the bits of an earlier call with another %s", s->call, target.input_name);
@@ -1575,11 +2160,9 @@ static int side_check(judge *j, side *s, uint64_t id)
 /* Poison the output and its guards. */
 static void side_arm(judge *j, side *s)
 {
-    int i;
     s->poison = (uint32_t)judge_random(j);
     s->guard = judge_random(j);
-    aopt_ref_poison(side_output(s), aopt_tensor_numel(&j->output), s->poison);
-    for (i = 0; i < 2; i++) aopt_ref_guard_fill(side_guard(s, i), GUARD_BYTES / 4, s->guard + (uint64_t)i);
+    look_poison(j, s);
 }
 
 /* One call on input x, which is called `id`; seconds by the judge's clock.  The clock starts before the input is visible and
@@ -1592,16 +2175,19 @@ static int side_decode(judge *j, side *s, const float *x, uint64_t id, double *s
     if ((rc = side_resume(j, s)) != 0) return rc;
     s->call++;
     side_arm(j, s);
+    input_stage(j, x);
+    gauge_watch(s == &j->side[1]);
     begin = aopt_seconds();
-    memcpy(s->input.map, x, j->input_bytes);
+    input_show(j, s, x);
     side_tell(s, OP_DECODE);
     if ((rc = side_wait(j, s, OP_DECODE, side_patience(j, s), &r)) != 0) return rc;
     s->last_s = aopt_seconds() - begin;
+    gauge_watch(-1);
     side_pause(s);
     if (seconds) *seconds = s->last_s;
-    s->peak_mb = fmax(s->peak_mb, proc_memory_mb(s->pid, "VmHWM:"));
+    s->peak_mb = fmax(s->peak_mb, side_memory_mb(j, s));
     if (r.status) return judge_fail(j, s, r.status == AOPT_E_MEMORY ? 32 : 31, "decode, call %u: %s: %s", s->call, aopt_status_name(r.status), r.text);
-    if (memcmp(s->input.map, x, j->input_bytes) != 0) return judge_fail(j, s, 23, "call %u changed the %s", s->call, target.input_name);
+    if (input_changed(j, s, x)) return judge_fail(j, s, 23, "call %u changed the %s", s->call, target.input_name);
     return side_check(j, s, id);
 }
 
@@ -1687,6 +2273,7 @@ static int judge_compare(const judge *j, const float *want, const float *got, in
     aopt_tensor a = j->output, b = j->output;
     a.data = (void *)(uintptr_t)want;
     b.data = (void *)(uintptr_t)got;
+    a.device = b.device = j->device.cuda;
     return target.compare(&a, &b, prefix, m);
 }
 
@@ -1718,6 +2305,7 @@ static aopt_status judge_reference(judge *j, const float *x, int64_t prefix, flo
     aopt_tensor in = j->input, y = j->output;
     in.data = (void *)(uintptr_t)x;
     y.data = out;
+    y.device = j->device.cuda;
     return target.reference(&j->model, &j->device, &in, prefix, &y, progress, NULL, err);
 }
 
@@ -1756,7 +2344,7 @@ static int probe_fixed(judge *j, side *s, int again)
         }
         return 0;
     }
-    memcpy(j->first, side_output(s), j->output_bytes);
+    if (buffer_copy(j->first, side_output(s), j->output_bytes, &j->trouble)) return judge_fail(j, NULL, 125, "%s", j->trouble.message);
     n = judge_compare(j, j->reference, j->first, 0, m);
     judge_note_metrics(j, j->job->task->name, m, n, s == &j->side[1]);
     g = gate_failed(j->job->goals, m, n, 0);
@@ -1872,25 +2460,32 @@ static aopt_status reference_path(const judge *j, char path[PATH_CAP], aopt_erro
 static int reference_read(const judge *j, const char *path, char hex[65])
 {
     char head[65];
+    void *data = malloc(j->output_bytes);
     FILE *f = fopen(path, "rb");
-    const int ok = f && fread(head, 1, 65, f) == 65 && fread(j->reference, 1, j->output_bytes, f) == j->output_bytes;
+    int ok = data && f && fread(head, 1, 65, f) == 65 && fread(data, 1, j->output_bytes, f) == j->output_bytes;
     if (f) fclose(f);
-    if (!ok) return 0;
-    sha256_hex(j->reference, j->output_bytes, hex);
-    return memcmp(head, hex, 64) == 0;
+    if (ok) {
+        sha256_hex(data, j->output_bytes, hex);
+        ok = memcmp(head, hex, 64) == 0 && buffer_copy(j->reference, data, j->output_bytes, NULL) == AOPT_OK;
+    }
+    free(data);
+    return ok;
 }
 
 static aopt_status reference_write(const judge *j, const char *path, char hex[65], aopt_error *err)
 {
-    aopt_status st;
-    text t = text_none();
-    sha256_hex(j->reference, j->output_bytes, hex);
-    text_add(&t, "%s\n", hex);
-    text_append(&t, j->reference, j->output_bytes);
-    mkdir("assets", 0777);
-    mkdir("assets/generated", 0777);
-    st = file_write(path, t.data, t.n, 0644, err);
-    text_free(&t);
+    const size_t head = 65;
+    char *data = (char *)malloc(head + j->output_bytes);
+    aopt_status st = data ? buffer_copy(data + head, j->reference, j->output_bytes, err) : aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
+    if (st == AOPT_OK) {
+        sha256_hex(data + head, j->output_bytes, hex);
+        memcpy(data, hex, 64);
+        data[64] = '\n';
+        mkdir("assets", 0777);
+        mkdir("assets/generated", 0777);
+        st = file_write(path, data, head + j->output_bytes, 0644, err);
+    }
+    free(data);
     return st;
 }
 
@@ -1905,7 +2500,7 @@ static aopt_status judge_load_reference(judge *j, double limit_s, aopt_error *er
     int64_t at = 0, bad;
     if ((st = reference_path(j, path, err)) != AOPT_OK) return st;
     if (!reference_read(j, path, hex)) {
-        predicted = j->cost.flops / (0.25 * judge_peaks(j));
+        predicted = j->cost.flops / (REFERENCE_SHARE * judge_peaks(j));
         if (predicted > limit_s)
             return aopt_fail(err, AOPT_E_UNSUPPORTED, "task %s: its fp32 reference would take about %.0f s here%s", j->job->task->name, predicted,
                              predicted < 7200 ? ": ./harness make-reference makes it once" : "; choose a smaller task with --task, or a GPU");
@@ -1913,31 +2508,11 @@ static aopt_status judge_load_reference(judge *j, double limit_s, aopt_error *er
         if (st == AOPT_OK) st = reference_write(j, path, hex, err);
         if (st != AOPT_OK) return st;
     }
-    bad = aopt_ref_nonfinite(j->reference, aopt_tensor_numel(&j->output), &at);
+    bad = look_nonfinite(j, j->reference, &at);
+    if (j->trouble.status) return aopt_fail(err, j->trouble.status, "%s", j->trouble.message);
     if (bad) return aopt_fail(err, AOPT_E_VALUE, "task %s: its reference has %lld non-finite values", j->job->task->name, (long long)bad);
     snprintf(j->a->reference, sizeof j->a->reference, "%s", hex);
     return AOPT_OK;
-}
-
-static int cpu_count(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
-}
-
-/* "AMD EPYC 9654, 2 cores" */
-static void device_name(char *out, size_t out_bytes)
-{
-    char line[256], *p, name[100] = "CPU";
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    while (f && fgets(line, (int)sizeof line, f))
-        if (strncmp(line, "model name", 10) == 0 && (p = strchr(line, ':')) != NULL) {
-            snprintf(name, sizeof name, "%.*s", (int)strcspn(p + 2, "\n"), p + 2);
-            break;
-        }
-    if (f) fclose(f);
-    snprintf(out, out_bytes, "%s, %d cores", name, cpu_count());
 }
 
 static aopt_status judge_buffers(judge *j, aopt_error *err)
@@ -1948,22 +2523,15 @@ static aopt_status judge_buffers(judge *j, aopt_error *err)
     j->output_bytes = (size_t)out * sizeof(float);
     j->fixed = (float *)malloc(j->input_bytes);
     j->fresh = (float *)malloc(j->input_bytes);
-    j->reference = (float *)malloc(j->output_bytes);
-    j->first = (float *)malloc(j->output_bytes);
-    j->work = (float *)malloc(j->output_bytes);
+    j->reference = (float *)buffer_new(j->output_bytes);
+    j->first = (float *)buffer_new(j->output_bytes);
+    j->work = (float *)buffer_new(j->output_bytes);
+#ifdef AUTOOPT_CUDA
+    j->staged = (float *)buffer_new(j->input_bytes);
+    j->look = (uint64_t *)buffer_new(2 * sizeof *j->look);
+    if (!j->staged || !j->look) return aopt_fail(err, AOPT_E_MEMORY, "task %s: out of device memory", j->job->task->name);
+#endif
     return j->fixed && j->fresh && j->reference && j->first && j->work ? AOPT_OK : aopt_fail(err, AOPT_E_MEMORY, "task %s: out of memory", j->job->task->name);
-}
-
-/* Memory that this machine can still give, in bytes. */
-static double memory_free(void)
-{
-    char line[256];
-    double kb = 0;
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f && fgets(line, (int)sizeof line, f))
-        if (strncmp(line, "MemAvailable:", 13) == 0) kb = strtod(line + 13, NULL);
-    if (f) fclose(f);
-    return kb > 0 ? kb * 1024 : (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 }
 
 /* Two runners, each with an output, and three outputs of the judge. */
@@ -1980,9 +2548,9 @@ static aopt_status judge_open_task(judge *j, aopt_error *err)
     aopt_status st = target.open(t->checkpoint, &j->model, err);
     if (st != AOPT_OK) return st;
     j->model_open = 1;
-    j->device.cuda = AOPT_HOST;
     j->device.threads = cpu_count();
-    st = target.tensors(&j->model, &t->shape, &j->input, &j->output, err);
+    st = device_open(&j->device, err);
+    if (st == AOPT_OK) st = target.tensors(&j->model, &t->shape, &j->input, &j->output, err);
     if (st == AOPT_OK) st = target.cost(&j->model, &t->shape, &j->cost, err);
     if (st == AOPT_OK && memory_needed(&j->cost, &j->output) > memory_free())
         st = aopt_fail(err, AOPT_E_MEMORY, "task %s needs about %.1f GB of memory, %.1f GB are free: choose a smaller task with --task", t->name,
@@ -2031,7 +2599,9 @@ static void judge_end(judge *j)
     text_free(&j->samples);
     text_free(&j->gate);
     if (j->model_open) target.close(&j->model);
-    free(j->fixed); free(j->fresh); free(j->reference); free(j->first); free(j->work);
+    free(j->fixed); free(j->fresh);
+    buffer_free(j->reference); buffer_free(j->first); buffer_free(j->work); buffer_free(j->staged); buffer_free(j->look);
+    gauge_close();
     if (j->dir[0]) folder_remove(j->dir);
 }
 
@@ -2187,6 +2757,9 @@ static double steal_pct(double last[2])
     return pct;
 }
 
+#ifndef SWAP_FACTOR
+#define SWAP_FACTOR 2.2                 /* two sides, and a tenth: of the candidate's peak, which the incumbent's resembles */
+#endif
 typedef struct race {
     judge *j;
     const char *so[2];                  /* what each side runs; may be the same twice */
@@ -2194,55 +2767,102 @@ typedef struct race {
     int decodes;                        /* per sample and side */
     int first;                          /* which side begins the next pair */
     int launch, pair_n;
+    int swap;                           /* both sides do not fit in memory, so each pair launches them one after the other */
+    gauge total;                        /* of the candidate, all pairs that count */
 } race;
 
 /* B's output against A's for the same fresh input.  When they differ too much, the truth says who is wrong. */
-static int race_cross_check(race *r)
+static int race_cross_check(judge *j, const float *a, const float *b)
 {
-    judge *j = r->j;
+    const float *const y[2] = { a, b };
     aopt_metric m[AOPT_MAX_METRICS];
     const gate_limit *g;
     aopt_error err;
-    int n = judge_compare(j, side_output(&j->side[0]), side_output(&j->side[1]), 0, m), k;
-    const gate_limit *bad = gate_failed(j->job->goals, m, n, 1);
-    if (!bad) return 0;
+    int n = judge_compare(j, a, b, 0, m), k;
+    if (!gate_failed(j->job->goals, m, n, 1)) return 0;
     if (judge_reference(j, j->fresh, 0, j->work, NULL, &err)) return judge_fail(j, &j->side[1], 125, "reference: %s", err.message);
     for (k = 0; k < 2; k++) {
-        n = judge_compare(j, j->work, side_output(&j->side[k]), 0, m);
+        n = judge_compare(j, j->work, y[k], 0, m);
         g = gate_failed(j->job->goals, m, n, 1);
         if (g) return judge_gate_fail(j, &j->side[k], g, m, n, 1, "unseen input while timed, against the fp32 reference");
     }
     return 0;
 }
 
-/* One pair: r->decodes decodes of each side, interleaved A B B A A B ..., each pair on an input that nobody has seen. */
+/* r->decodes decodes of each side, interleaved A B B A A B ..., each pair on an input that nobody has seen.  0, or the verdict. */
+static int race_together(race *r, double sum[2], uint64_t *seed)
+{
+    judge *j = r->j;
+    double t;
+    int i, h, rc;
+    for (i = 0; i < r->decodes; i++) {
+        *seed = judge_random(j);
+        if ((rc = judge_fresh(j, *seed)) != 0) return rc;
+        for (h = 0; h < 2; h++) {
+            const int side_i = (h + r->first + i) & 1;
+            if ((rc = side_decode(j, &j->side[side_i], j->fresh, *seed, &t)) != 0) return rc;
+            sum[side_i] += t;
+        }
+        if ((rc = race_cross_check(j, side_output(&j->side[0]), side_output(&j->side[1]))) != 0) return rc;
+    }
+    return 0;
+}
+
+/* The same with one side in memory at a time: launched, warmed up, timed, closed; the last outputs are compared. */
+static int race_apart(race *r, double sum[2], uint64_t *last)
+{
+    judge *j = r->j;
+    uint64_t seed[MAX_DECODES];
+    double t;
+    int i, h, rc;
+    for (i = 0; i < r->decodes; i++) seed[i] = judge_random(j);
+    *last = seed[r->decodes - 1];
+    for (h = 0; h < 2; h++) {
+        const int side_i = (h + r->first) & 1;
+        side *s = &j->side[side_i];
+        side_close(j, &j->side[!side_i]);
+        if ((rc = side_launch(j, side_i, r->so[side_i], 0, r->delay[side_i])) != 0 || (rc = side_fresh(j, s, NULL)) != 0) return rc;
+        for (i = 0; i < r->decodes; i++) {
+            if ((rc = judge_fresh(j, seed[i])) != 0 || (rc = side_decode(j, s, j->fresh, seed[i], &t)) != 0) return rc;
+            sum[side_i] += t;
+        }
+        if (h == 0 && buffer_copy(j->first, side_output(s), j->output_bytes, &j->trouble)) return judge_fail(j, NULL, 125, "%s", j->trouble.message);
+        if (h == 1 && (rc = race_cross_check(j, side_i ? j->first : side_output(s), side_i ? side_output(s) : j->first)) != 0) return rc;
+    }
+    return 0;
+}
+
+/* One pair, with what disturbed it. */
 static int race_sample(void *user, const char *stage, pair *out)
 {
     race *r = (race *)user;
     judge *j = r->j;
-    double sum[2] = { 0, 0 }, steal[2] = { 0, 0 }, pct, t;
+    double sum[2] = { 0, 0 }, steal[2] = { 0, 0 }, pct;
     uint64_t seed = 0;
-    int i, h, rc;
+    const char *why;
+    gauge g[2];
+    int rc, i;
+    gauge_take(g);
     steal_pct(steal);
-    for (i = 0; i < r->decodes; i++) {
-        seed = judge_random(j);
-        if ((rc = judge_fresh(j, seed)) != 0) return rc;
-        for (h = 0; h < 2; h++) {
-            const int side_i = (h + r->first + i) & 1;
-            if ((rc = side_decode(j, &j->side[side_i], j->fresh, seed, &t)) != 0) return rc;
-            sum[side_i] += t;
-        }
-        if ((rc = race_cross_check(r)) != 0) return rc;
-    }
+    if ((rc = r->swap ? race_apart(r, sum, &seed) : race_together(r, sum, &seed)) != 0) return rc;
     pct = steal_pct(steal);
+    gauge_take(g);
     out->a = sum[0] / r->decodes;
     out->b = sum[1] / r->decodes;
-    out->voided = pct > j->job->goals->max_steal_pct;
+    why = pct > j->job->goals->max_steal_pct ? "steal" : gauge_void(g);
+    out->voided = why != NULL;
 #ifdef AUTOOPT_TEST_CLOCK
-    test_clock_next(out);
+    if (test_clock_next(out)) why = out->voided ? "void" : NULL;
 #endif
-    text_add(&j->samples, "%s\t%d\t%d\t%c\t%d\t%.6f\t%.6f\t%016llx\t%.2f\t%s\n", stage, r->launch, r->pair_n++, r->first ? 'B' : 'A', r->decodes, out->a * 1e3, out->b * 1e3,
-             (unsigned long long)seed, pct, out->voided ? "void" : "-");
+    text_add(&j->samples, "%s\t%d\t%d\t%c\t%d\t%.6f\t%.6f\t%016llx\t%.2f\t%s", stage, r->launch, r->pair_n++, r->first ? 'B' : 'A', r->decodes, out->a * 1e3, out->b * 1e3,
+             (unsigned long long)seed, pct, why ? why : "-");
+    for (i = 0; i < 2; i++) {
+        if (g[i].n) text_add(&j->samples, "\t%.0f\t%.0f\t%.0f", g[i].mhz / g[i].n, g[i].temperature / g[i].n, g[i].watts / g[i].n);
+        else text_add(&j->samples, "\t-\t-\t-");
+    }
+    text_add(&j->samples, "\t%#llx\n", g[0].reasons | g[1].reasons);
+    r->total.mhz += g[1].mhz;
+    r->total.n += g[1].n;
     r->first = !r->first;
     return 0;
 }
@@ -2269,11 +2889,18 @@ static int race_launch(void *user)
     const int start = (int)(judge_random(j) & 1);
     double t[2] = { 0, 0 };
     int h, rc;
-    for (h = 0; h < 2; h++) {
+    for (h = 0; h < 2 && !r->swap; h++) {
         const int i = h ^ start;
         if ((rc = side_launch(j, i, r->so[i], 0, r->delay[i])) != 0) return rc;
     }
-    for (h = 0; h < 2; h++) if ((rc = race_warm(j, &j->side[h], &t[h])) != 0) return rc;
+    for (h = 0; h < 2; h++) {
+        if (r->swap && r->decodes) break;           /* each pair launches its own */
+        if (r->swap) {
+            side_close(j, &j->side[!h]);
+            if ((rc = side_launch(j, h, r->so[h], 0, r->delay[h])) != 0) return rc;
+        }
+        if ((rc = race_warm(j, &j->side[h], &t[h])) != 0) return rc;
+    }
     if (r->decodes == 0) {              /* set once, from the first warm-up, so that it cannot be played with later */
         const double want = j->device.cuda == AOPT_HOST ? j->job->goals->sample_s_cpu : j->job->goals->sample_s_gpu;
         r->decodes = (int)ceil(want / fmax(fmin(t[0], t[1]), 1e-6));
@@ -2293,6 +2920,7 @@ static void race_init(race *r, judge *j, const char *a, const char *b)
     r->j = j;
     r->so[0] = a;
     r->so[1] = b;
+    r->swap = SWAP_FACTOR * 1048576 * j->a->peak_mb > memory_total() - 5.0 * (double)j->output_bytes;
 }
 
 static void bench_init(bench *b, race *r, double min_gain_pct, double factor, double floor)
@@ -2402,7 +3030,7 @@ static double judge_task_cost(const task *t, double peak)
     if (access(t->checkpoint, R_OK) != 0 || access(t->input, R_OK) != 0 || target.open(t->checkpoint, &model, &err)) return -1;
     if (target.tensors(&model, &t->shape, &in, &out, &err) == AOPT_OK && target.cost(&model, &t->shape, &cost, &err) == AOPT_OK &&
         memory_needed(&cost, &out) < memory_free())
-        s = (FRESH_CALLS + 6) * cost.flops / (0.25 * peak);
+        s = (FRESH_CALLS + 6) * cost.flops / (REFERENCE_SHARE * peak);
     target.close(&model);
     return s;
 }
@@ -2468,10 +3096,12 @@ static void judge_stage_bench(judge *j)
     v = bench_decide(&b);
     if (v == BENCH_FAILED) return;                      /* the verdict stands in the attempt */
     if (b.n > 0) judge_report(j, &b);
+    if (r.total.n) a->sm_mhz = r.total.mhz / r.total.n;
     if (v == V_UNSTABLE) { judge_fail(j, NULL, 125, "%s (%d void)", b.reason, b.voids); return; }
     if (b.n > 0 && v != V_SLOWER && judge_plausible(j)) return;
     if (v == V_KEEP) {
         if (judge_init(j)) return;
+        if (r.swap && side_launch(j, 1, j->so[1], 0, 0)) return;
         if (side_fresh(j, &j->side[1], NULL) ||
             judge_oracle(j, &j->side[1], "unseen input before keeping, against the fp32 reference")) return;
         side_close(j, &j->side[0]);
@@ -2486,34 +3116,53 @@ static void judge_stage_bench(judge *j)
              "the gain is below what can be told from noise: attack a larger item of the profile");
 }
 
-/* Baseline row: the frozen decoder and the candidate, one launch and one warm-up each, two to four decodes. */
+/* One launch of so as side `which`, one warm-up, two to four timed decodes: their median in ms, or NAN = the verdict is in. */
+static double baseline_time(judge *j, int which, const char *so, int *n)
+{
+    side *s = &j->side[which];
+    double t[4], spent = 0;
+    side_close(j, &j->side[!which]);
+    *n = 0;
+    if (side_launch(j, which, so, 0, 0) || side_fresh(j, s, NULL)) return NAN;
+    for (; *n < 2 || (*n < 4 && spent < 10); ++*n) {
+        if (side_fresh(j, s, &t[*n])) return NAN;
+        spent += t[*n];
+        text_add(&j->samples, "baseline\t%s\t%d\t%c\t1\t%.6f\n", which ? "optimize.c" : strcmp(so, FROZEN) == 0 ? "frozen" : "usual", *n, which ? 'B' : 'A', t[*n] * 1e3);
+    }
+    return 1e3 * aopt_median(t, *n);
+}
+
+/* Baseline row: the frozen decoder, where it exists the one with the usual precision, which then is what headlines compare with, and the candidate. */
 static void judge_stage_baseline(judge *j)
 {
     attempt *a = j->a;
-    double t[2][4], spent;
-    int side_i, n[2];
-    for (side_i = 0; side_i < 2; side_i++) {
-        if (side_launch(j, side_i, side_i ? j->so[1] : "-", 0, 0)) return;
-        if (side_fresh(j, &j->side[side_i], NULL)) return;
-        for (n[side_i] = 0, spent = 0; n[side_i] < 2 || (n[side_i] < 4 && spent < 10); n[side_i]++) {
-            if (side_fresh(j, &j->side[side_i], &t[side_i][n[side_i]])) return;
-            spent += t[side_i][n[side_i]];
-            text_add(&j->samples, "baseline\t%d\t%d\t%c\t1\t%.6f\t-\t-\t-\t-\n", side_i, n[side_i], side_i ? 'B' : 'A', t[side_i][n[side_i]] * 1e3);
-        }
+    char usual[64] = "";
+    gauge g[2];
+    double strict;
+    int n[3];
+    strict = a->t_inc_ms = baseline_time(j, 0, FROZEN, &n[0]);
+    if (!(strict > 0)) return;
+    if (target.build_usual) {
+        a->t_inc_ms = baseline_time(j, 0, USUAL, &n[1]);
+        if (!(a->t_inc_ms > 0)) return;
+        snprintf(usual, sizeof usual, ", with TF32 products %.4g ms (n = %d)", a->t_inc_ms, n[1]);
     }
-    a->t_inc_ms = 1e3 * aopt_median(t[0], n[0]);
-    a->t_cand_ms = 1e3 * aopt_median(t[1], n[1]);
+    gauge_take(g);
+    a->t_cand_ms = baseline_time(j, 1, j->so[1], &n[2]);
+    if (!(a->t_cand_ms > 0)) return;
+    gauge_take(g);
+    if (g[1].n) a->sm_mhz = g[1].mhz / g[1].n;
 #ifdef AUTOOPT_TEST_CLOCK
     {
         pair p;
-        if (test_clock_next(&p)) { a->t_inc_ms = 1e3 * p.a; a->t_cand_ms = 1e3 * p.b; }
+        if (test_clock_next(&p)) { strict = a->t_inc_ms = 1e3 * p.a; a->t_cand_ms = 1e3 * p.b; }
     }
 #endif
     a->gain_pct = 100 * (1 - a->t_cand_ms / a->t_inc_ms);
-    a->pairs = n[1];
+    a->pairs = n[2];
     a->verdict = V_BASELINE;
     a->code = 0;
-    snprintf(a->why, sizeof a->why, "frozen decoder %.4g ms (n = %d), optimize.c %.4g ms (n = %d): %.2fx", a->t_inc_ms, n[0], a->t_cand_ms, n[1], a->t_inc_ms / a->t_cand_ms);
+    snprintf(a->why, sizeof a->why, "frozen decoder %.4g ms (n = %d)%s, optimize.c %.4g ms (n = %d): %.2fx", strict, n[0], usual, a->t_cand_ms, n[2], a->t_inc_ms / a->t_cand_ms);
     snprintf(a->next, sizeof a->next, "edit optimize.c, then ./harness --desc \"what you changed\"; ./harness profile shows where the time goes");
 }
 
@@ -2544,6 +3193,14 @@ static void environment_hash(const judge *j, char out[17])
     text t = text_none();
     device_name(device, sizeof device);
     uname(&u);
+#ifdef AUTOOPT_CUDA
+    {
+        int driver = 0, runtime = 0;
+        cudaDriverGetVersion(&driver);
+        cudaRuntimeGetVersion(&runtime);
+        text_add(&t, "%d|%d|", driver, runtime);
+    }
+#endif
     text_add(&t, "%s|%s|%s|%d|%s|%s", u.sysname, u.release, u.machine, j->device.threads, device, HARNESS_KIND);
     sha256_hex(t.data, t.n, hex);
     text_free(&t);
@@ -2639,7 +3296,7 @@ static aopt_status judge_attempt(const judge_job *job, attempt *a, aopt_error *e
     if (st == AOPT_OK) st = judge_describe(&j, err);
     if (st == AOPT_OK && job->scope_library) st = build_check_kernels(job->candidate_dir, job->incumbent_dir, err);
     if (st == AOPT_OK) {
-        text_add(&j.samples, "stage\tlaunch\tpair\tfirst\tdecodes\tt_inc_ms\tt_cand_ms\tseed\tsteal_pct\tvoid\n");
+        text_add(&j.samples, "stage\tlaunch\tpair\tfirst\tdecodes\tt_inc_ms\tt_cand_ms\tseed\tsteal_pct\tvoid\tmhz_inc\tc_inc\tw_inc\tmhz_cand\tc_cand\tw_cand\treasons\n");
         text_add(&j.gate, "task\tmetric\tvalue\tlimit\tmargin\twhere\n");
         judge_stages(&j, &st, err);
     }
@@ -2714,7 +3371,51 @@ static void verdict_print(const attempt *a)
 }
 
 /* ==== [8] profile =======================================================================================
-   Peaks are measured in the same run as the profile: multiply-adds held in registers, and a copy much larger than the caches. */
+   Peaks are measured in the same run as the profile: multiply-adds held in registers, and a copy much larger than the caches;
+   on a GPU a large product in half precision, and a copy. */
+#ifdef AUTOOPT_CUDA
+enum { PEAK_N = 8192, PEAK_PRODUCTS = 5, PEAK_BYTES = 512 << 20 };
+
+/* Seconds of PEAK_PRODUCTS products or copies, best of three after one to warm up. */
+static double peak_time(cublasHandle_t blas, char *m, int product)
+{
+    const float one = 1, zero = 0;
+    const size_t step = (size_t)2 * PEAK_N * PEAK_N;
+    double best = INFINITY, begin;
+    int i, k;
+    for (k = 0; k < 4; k++) {
+        begin = aopt_seconds();
+        for (i = 0; i < PEAK_PRODUCTS; i++)
+            if (product) cublasGemmEx(blas, CUBLAS_OP_N, CUBLAS_OP_N, PEAK_N, PEAK_N, PEAK_N, &one, m, CUDA_R_16F, PEAK_N, m + step, CUDA_R_16F, PEAK_N, &zero, m + 2 * step,
+                                      CUDA_R_16F, PEAK_N, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+            else cudaMemcpyAsync(m, m + PEAK_BYTES, PEAK_BYTES, cudaMemcpyDeviceToDevice, NULL);
+        cudaDeviceSynchronize();
+        if (k > 0) best = fmin(best, aopt_seconds() - begin);
+    }
+    return best;
+}
+
+/* Fill j->peak_flops and j->peak_bytes, both per second; returns the first. */
+static double judge_peaks(judge *j)
+{
+    static double flops, bytes;         /* one device in one run */
+    cublasHandle_t blas = NULL;
+    char *m = NULL;
+    if (!(flops > 0)) {
+        flops = bytes = 1e9;
+        if (cudaMalloc((void **)&m, 2 * (size_t)PEAK_BYTES) == cudaSuccess && cudaMemset(m, 0x11, 2 * (size_t)PEAK_BYTES) == cudaSuccess && cublasCreate(&blas) == CUBLAS_STATUS_SUCCESS) {
+            flops = 2.0 * PEAK_PRODUCTS * PEAK_N * (double)PEAK_N * PEAK_N / peak_time(blas, m, 1);
+            bytes = 2.0 * PEAK_PRODUCTS * (double)PEAK_BYTES / peak_time(blas, m, 0);
+        }
+        if (blas) cublasDestroy(blas);
+        cudaFree(m);
+        cudaGetLastError();
+    }
+    j->peak_flops = flops;
+    j->peak_bytes = bytes;
+    return flops;
+}
+#else
 enum { PEAK_CHAINS = 12, PEAK_ROUNDS = 2000000 };
 #define PEAK_EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 /* rounds times 12 independent multiply-adds on vectors of `type`; the sum keeps the compiler from dropping them. */
@@ -2807,6 +3508,8 @@ static double judge_peaks(judge *j)
     return j->peak_flops;
 }
 
+#endif
+
 static int profile_order(const void *a, const void *b)
 {
     const double x = ((const aopt_profile_item *)a)->seconds, y = ((const aopt_profile_item *)b)->seconds;
@@ -2823,20 +3526,27 @@ static void profile_line(const judge *j, text *t, const char *name, int64_t call
 /* The report is the candidate's word: cut to size and made safe before use.  n decodes of `wall` seconds each. */
 static void profile_text(const judge *j, aopt_profile *p, int n, double wall, text *t)
 {
-    double named = 0;
+    double named = 0, busy = 0, calls = 0;     /* busy, calls: as CUPTI saw them */
     int i, k, m = p->n < 0 ? 0 : p->n > AOPT_PROFILE_MAX ? (int)AOPT_PROFILE_MAX : p->n;
     for (i = k = 0; i < m; i++) {
         aopt_profile_item *it = &p->item[i];
         it->name[sizeof it->name - 1] = 0;
         if (!(it->seconds >= 0) || !(it->flops >= 0) || !(it->bytes >= 0) || !isfinite(it->seconds + it->flops + it->bytes)) continue;
         it->seconds /= n; it->flops /= n; it->bytes /= n; it->calls /= n;
-        named += it->seconds;
-        p->item[k++] = *it;
+        if (strcmp(it->name, PROFILE_BUSY) == 0) busy = it->seconds;
+        else if (strcmp(it->name, PROFILE_WALL) == 0) calls = it->seconds;
+        else {
+            named += it->seconds;
+            p->item[k++] = *it;
+        }
     }
     qsort(p->item, (size_t)k, sizeof p->item[0], profile_order);
     text_add(t, "item\tcalls\tms\tshare_pct\tgflop_s\tgb_s\tfloor_ms\n");
     for (i = 0; i < k; i++) profile_line(j, t, p->item[i].name, p->item[i].calls, p->item[i].seconds, wall, p->item[i].flops, p->item[i].bytes);
-    if (wall > named) profile_line(j, t, k ? "(not named)" : "decode", k ? 0 : 1, wall - named, wall, k ? 0 : j->cost.flops, k ? 0 : j->cost.bytes);
+    if (busy > 0) {
+        profile_line(j, t, "(gaps)", 0, calls > busy ? calls - busy : 0, wall, 0, 0);
+        text_add(t, "# kernels %.3f ms, together %.3f ms; with gaps of %.3f ms %.2f %% of the judge's %.3f ms\n", 1e3 * named, 1e3 * busy, 1e3 * (calls - busy), 100 * calls / wall, 1e3 * wall);
+    } else if (wall > named) profile_line(j, t, k ? "(not named)" : "decode", k ? 0 : 1, wall - named, wall, k ? 0 : j->cost.flops, k ? 0 : j->cost.bytes);
     text_add(t, "# whole decode %.3f ms, %.4g GFLOP, %.1f GFLOP/s; this machine: %.1f GFLOP/s, %.1f GB/s; roofline %.3f ms, %.1fx away\n", 1e3 * wall, j->cost.flops * 1e-9,
              j->cost.flops / wall * 1e-9, j->peak_flops * 1e-9, j->peak_bytes * 1e-9, 1e3 * fmax(j->cost.flops / j->peak_flops, j->cost.bytes / j->peak_bytes),
              wall / fmax(j->cost.flops / j->peak_flops, j->cost.bytes / j->peak_bytes));
@@ -2857,12 +3567,14 @@ static aopt_status judge_profile(const judge_job *job, attempt *a, aopt_error *e
         text out = text_none();
         judge_peaks(&j);
         rc = side_decode(&j, s, j.fixed, 1, NULL);
+        if (rc == 0) rc = side_resume(&j, s);       /* collects what it saw so far */
         memset(report, 0, sizeof *report);
         while (rc == 0 && n < 20 && (n == 0 || wall < 1)) {
             rc = side_decode(&j, s, j.fixed, 1, &t);
             wall += t;
             n++;
         }
+        if (rc == 0) rc = side_resume(&j, s);
         if (rc == 0 && p) {
             memcpy(p, report, sizeof *p);
             profile_text(&j, p, n, wall / n, &out);
@@ -3109,20 +3821,14 @@ static int lock_take(const char *path, const char *what, attempt *a)
 /* In a CUDA build: lock the GPU against every clone on this machine until this process ends.  0, or 43. */
 static int lock_gpu(attempt *a)
 {
-    static const char *const argv[] = { "nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader", NULL };
-    char path[160];
-    process p;
-    text t = text_none();
-    int rc = 0;
-    if (strcmp(HARNESS_KIND, "cuda") != 0) return 0;
-    memset(&p, 0, sizeof p);
-    p.argv = argv; p.timeout_s = 60;
-    if (process_run(&p, &t, NULL) == 0 && t.data) {
-        snprintf(path, sizeof path, "/tmp/autoopt-gpu-%.*s.lock", (int)strspn(t.data, "GPU-0123456789abcdef"), t.data);
-        if (lock_take(path, "this GPU", a) < 0) rc = a->code;
-    }
-    text_free(&t);
-    return rc;
+#ifdef AUTOOPT_CUDA
+    char path[96];
+    snprintf(path, sizeof path, "/tmp/autoopt-gpu-%s.lock", device_uuid());
+    return lock_take(path, "this GPU", a) < 0 ? a->code : 0;
+#else
+    (void)a;
+    return 0;
+#endif
 }
 
 static int git_locate(record *r, attempt *a)
@@ -4727,7 +5433,9 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
     job_get(j, k, "_attack", a->attack, sizeof a->attack);
     snprintf(a->scope, sizeof a->scope, "%s", j->scope);
     snprintf(a->via, sizeof a->via, "local");
-    snprintf(a->task, sizeof a->task, "%s", j->task);
+    jj.task = goals_task_named(g, j->task);
+    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
+    snprintf(a->task, sizeof a->task, "%s", jj.task->name);
     snprintf(a->harness_hash, sizeof a->harness_hash, "%s", j->harness_hash);
     now_utc(a->utc);
     device_name(a->device, sizeof a->device);
@@ -4746,8 +5454,6 @@ static int job_judge(const job *j, const goals *g, int k, int incumbent, attempt
         snprintf(a->next, sizeof a->next, "change optimize.c; ./harness verify still runs it, to find out why");
         return 0;
     }
-    jj.task = goals_task_named(g, j->task);
-    if (!jj.task) return refuse(a, 2, "the tasks are in goals.json", "no task %s", j->task);
     jj.goals = g; jj.incumbent_dir = incumbent_dir; jj.candidate_dir = candidate_dir; jj.desc = desc;
     jj.scope_library = strcmp(j->scope, "library") == 0; jj.baseline = k == 0;
     jj.approve = j->approve; jj.allow_init = j->allow_init;
@@ -4957,7 +5663,7 @@ static int command_measure(int argc, char **argv)
     double budget = 0;
     attempt a;
     job j;
-    int i, rc, lock;
+    int i, rc;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--budget") == 0 && i + 1 < argc) budget = atof(argv[++i]);
         else if (argv[i][0] != '-' && !dir) dir = argv[i];
@@ -4967,7 +5673,7 @@ static int command_measure(int argc, char **argv)
     attempt_init(&a);
     rc = job_load(&j, dir, &a);
     path_join(path, dir, "lock");
-    if (rc == 0 && (lock = lock_take(path, "this JOB", &a)) < 0) rc = a.code;
+    if (rc == 0 && lock_take(path, "this JOB", &a) < 0) rc = a.code;
     if (rc == 0) rc = goals_open(&g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
@@ -6146,9 +6852,10 @@ static int trouble(const aopt_error *err)
 static int begin_command(int argc, char **argv, options *o, goals *g, const task **t)
 {
     attempt a;
+    aopt_device device;
     aopt_error err;
     if (options_read(argc, argv, o)) return 2;
-    if (goals_load("goals.json", g, &err)) return trouble(&err);
+    if (device_open(&device, &err) || goals_load("goals.json", g, &err)) return trouble(&err);
     goals_scope(g, o->scope_library);
     attempt_init(&a);
     if (frozen_check(g, NULL, &err)) {
@@ -6172,6 +6879,10 @@ static int command_stage(int stage, int argc, char **argv)
     int rc = begin_command(argc, argv, &o, &g, &t);
     if (rc) return rc;
     attempt_init(&a);
+    if (lock_gpu(&a)) {
+        verdict_print(&a);
+        return a.code;
+    }
     if (run_stage(stage, &o, &g, t, &a, &err)) rc = trouble(&err);
     else if (stage == STAGE_PROFILE && a.verdict == V_NONE) fputs(a.profile ? a.profile : "", stdout);
     else {

@@ -1,6 +1,6 @@
 /* optimize.c - the decoder under optimisation.  The agent edits this file and no other.
 
-   Now: the library's own decoder, opened once, frame after frame. */
+   Now: the library's own decoder, opened once, frame after frame; on a GPU with TF32 products. */
 #include "autoopt.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,11 +38,53 @@ static void close_decoder(void *ctx)
     free(s);
 }
 
+#ifdef AUTOOPT_CUDA
+typedef struct gpu_state { aopt_cuda_vae *decoder; int64_t T; } gpu_state;
+
+static aopt_status gpu_decode(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err)
+{
+    const gpu_state *s = (const gpu_state *)ctx;
+    return aopt_cuda_vae_decode(s->decoder, (const float *)latent->data, s->T, (float *)video->data, err);
+}
+
+static void gpu_close(void *ctx)
+{
+    aopt_cuda_vae_close(((gpu_state *)ctx)->decoder);
+    free(ctx);
+}
+
+static aopt_status gpu_build(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
+{
+    aopt_cuda_options options;
+    aopt_status st;
+    gpu_state *s = (gpu_state *)malloc(sizeof *s);
+    if (!s) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    s->T = shape->dim[1];
+    memset(&options, 0, sizeof options);
+    options.device = device->cuda;
+    options.tf32 = 1;
+    st = aopt_cuda_vae_decoder_open((const aopt_vae *)model->bound, shape->dim[2], shape->dim[3], &options, &s->decoder, err);
+    if (st != AOPT_OK) {
+        free(s);
+        return st;
+    }
+    out->ctx = s;
+    out->decode = gpu_decode;
+    out->close = gpu_close;
+    snprintf(out->info, sizeof out->info, "the library's decoder, TF32 products, one latent frame at a time");
+    return AOPT_OK;
+}
+#endif
+
 aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
 {
     aopt_vae_options options;
     aopt_status st;
-    state *s = (state *)malloc(sizeof *s);
+    state *s;
+#ifdef AUTOOPT_CUDA
+    if (device->cuda != AOPT_HOST) return gpu_build(model, shape, device, out, err);
+#endif
+    s = (state *)malloc(sizeof *s);
     if (!s) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
     s->T = shape->dim[1];
     s->h = shape->dim[2];

@@ -10,7 +10,7 @@ static int test_kill;                   /* SIGKILL at the n-th step of the recor
 #define RECORD_WAIT_S 1
 #include "../autoopt.h"
 #define AUTOOPT_TARGET_H
-static const aopt_target target = { "test", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+static const aopt_target target = { "test", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
 #define main harness_main
 #include "../harness.c"
 #undef main

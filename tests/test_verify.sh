@@ -55,6 +55,13 @@ check "clock: a noisy machine needs more" expect 1 '^NOISE.*' "$clock" bench --t
 printf 'floor 0.002\npair 400 200\n' >"$work/times"
 check "clock: baseline of frozen decoder and candidate" expect 0 'frozen decoder 400 ms.*2.00x' "$clock" bench --baseline --task nano --candidate "$work/fast.c" --test-clock "$work/times"
 
+# --- two sides that do not fit in memory together: a harness that believes so -----------------------------
+gcc -std=c11 -O1 -fopenmp -DAUTOOPT_TEST_CLOCK -DSWAP_FACTOR=1e9 -include build/frozen.h harness.c build/cpu/autoopt.o -o "$work/apart" -lm -ldl
+printf 'floor 0.002\npair 100 97\n' >"$work/times"
+check "one side at a time: a gain is kept" expect 0 '^KEEP \+3' "$work/apart" bench --task nano --candidate "$work/fast.c" --incumbent optimize.c --test-clock "$work/times"
+printf 'floor 0.002\npair 100 103\n' >"$work/times"
+check "one side at a time: a loss is not" expect 1 '^SLOWER' "$work/apart" bench --task nano --candidate "$work/fast.c" --incumbent optimize.c --test-clock "$work/times"
+
 check "profile: named items" expect 0 '^mlp block' ./harness profile --task nano
 check "profile: a candidate that names nothing" expect 0 '^decode' ./harness profile --task nano --candidate "$work/fast.c"
 check "profile: roofline of this machine" expect 0 '^# whole decode .*roofline' ./harness profile --task nano

@@ -5,7 +5,7 @@
 #endif
 #include "../autoopt.h"
 #define AUTOOPT_TARGET_H                /* no model here */
-static const aopt_target target = { "test", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+static const aopt_target target = { "test", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
 #define HARNESS_NO_MAIN
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "../harness.c"

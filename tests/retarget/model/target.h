@@ -208,7 +208,7 @@ static inline int mlp_compare(const aopt_tensor *want, const aopt_tensor *got, i
 
 static const aopt_target target = {
     "residual-mlp", "rows", "result", 0,
-    mlp_open, mlp_close, mlp_tensors, mlp_cost, mlp_load_input, mlp_fresh_input, mlp_build_reference, mlp_reference, mlp_compare,
+    mlp_open, mlp_close, mlp_tensors, mlp_cost, mlp_load_input, mlp_fresh_input, mlp_build_reference, NULL, mlp_reference, mlp_compare,
     NULL, 0
 };
 #endif
