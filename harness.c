@@ -4956,7 +4956,7 @@ static int command_measure(int argc, char **argv)
     double budget = 0;
     attempt a;
     job j;
-    int i, rc, lock;
+    int i, rc;
     for (i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--budget") == 0 && i + 1 < argc) budget = atof(argv[++i]);
         else if (argv[i][0] != '-' && !dir) dir = argv[i];
@@ -4966,7 +4966,7 @@ static int command_measure(int argc, char **argv)
     attempt_init(&a);
     rc = job_load(&j, dir, &a);
     path_join(path, dir, "lock");
-    if (rc == 0 && (lock = lock_take(path, "this JOB", &a)) < 0) rc = a.code;
+    if (rc == 0 && lock_take(path, "this JOB", &a) < 0) rc = a.code;         /* held until this process ends */
     if (rc == 0) rc = goals_open(&g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);
