@@ -768,6 +768,78 @@ AOPT__DEF double aopt_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+#ifndef AOPT_NO_STDIO
+/* The number behind `key` on the first line of folder/name that begins with it; -1 if there is none. */
+static int64_t aopt__file_number(const char *folder, const char *name, const char *key)
+{
+    const size_t n = strlen(key);
+    char path[4096], line[256];
+    long long v = -1;
+    FILE *f;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, key, n) == 0) {
+            if (sscanf(line + n, "%lld", &v) != 1) v = -1;
+            break;
+        }
+    if (f) fclose(f);
+    return (int64_t)v;
+}
+
+/* Bytes that the limit of one control group leaves: the pages of files, which it counts as used, can be dropped.  INT64_MAX: no limit. */
+static int64_t aopt__cgroup_left(const char *folder, int v1)
+{
+    const int64_t limit = aopt__file_number(folder, v1 ? "memory.limit_in_bytes" : "memory.max", "");
+    const int64_t inactive = aopt__file_number(folder, "memory.stat", v1 ? "total_inactive_file " : "inactive_file ");
+    const int64_t active = aopt__file_number(folder, "memory.stat", v1 ? "total_active_file " : "active_file ");
+    int64_t used = aopt__file_number(folder, v1 ? "memory.usage_in_bytes" : "memory.current", "");
+    if (limit < 0) return INT64_MAX;
+    if (inactive > 0) used -= inactive;
+    if (active > 0) used -= active;
+    if (used < 0) used = 0;
+    return limit > used ? limit - used : 0;
+}
+#endif
+
+/* Bytes that this process can have: what the kernel calls available, and no more than the control groups it is in leave.  0 = unknown,
+   and 1 at least where /proc is.  root: of /proc and /sys, "" but in tests. */
+static int64_t aopt__memory_free(const char *root)
+{
+    int64_t bytes = 0;
+#ifndef AOPT_NO_STDIO
+    char folder[8192], line[4096], *list, *path, *slash;
+    FILE *f;
+    snprintf(folder, sizeof folder, "%s/proc", root);
+    bytes = aopt__file_number(folder, "meminfo", "MemAvailable:");
+    if (bytes < 0 || bytes > INT64_MAX / 1024) return 0;
+    bytes *= 1024;
+    snprintf(folder, sizeof folder, "%s/proc/self/cgroup", root);
+    f = fopen(folder, "re");
+    while (f && fgets(line, sizeof line, f)) {          /* "0::/a/b" in version 2, "4:cpu,memory:/a/b" in version 1 */
+        int v1;
+        list = strchr(line, ':');
+        path = list ? strchr(list + 1, ':') : NULL;
+        if (!path) continue;
+        *path++ = 0;
+        v1 = list[1] != 0;
+        if (v1 && !strstr(list, "memory")) continue;
+        path[strcspn(path, "\n")] = 0;
+        snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s%s", root, v1 ? "/memory" : "", path);
+        for (slash = folder; slash; *slash = 0) {       /* the group, then those above it; a container may see its own as the topmost */
+            const int64_t left = aopt__cgroup_left(folder, v1);
+            if (left < bytes) bytes = left;
+            slash = strrchr(folder, '/');
+            if (!slash || strcmp(slash, v1 ? "/memory" : "/cgroup") == 0) break;
+        }
+    }
+    if (f) fclose(f);
+    if (bytes < 1) bytes = 1;
+#endif
+    (void)root;
+    return bytes;
+}
+
 /* ==== [I2] errors, sizes, memory ======================================================================== */
 AOPT__DEF const char *aopt_status_name(int status)
 {
@@ -889,6 +961,62 @@ AOPT__DEF char *aopt_tensor_describe(const aopt_tensor *t, char *out, size_t out
     }
     return out;
 }
+
+#ifndef AOPT_NO_STDIO
+/* A file in the making: it is written under a fresh name beside its path, which it takes when whole.  After begin: keep or drop. */
+typedef struct aopt__draft { FILE *file; char *name; } aopt__draft;
+
+static aopt_status aopt__draft_begin(aopt__draft *d, const char *path, aopt_error *err)
+{
+    const size_t room = strlen(path) + 64;
+    struct stat there;
+    aopt_status st;
+    int k;
+    memset(d, 0, sizeof *d);
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) return aopt_fail(err, AOPT_E_IO, "%s: not a regular file, so it is not replaced", path);
+    d->name = (char *)aopt__alloc((int64_t)room, 1);
+    if (!d->name) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
+    for (k = 0; k < 100; k++) {
+        snprintf(d->name, room, "%s.%ld-%d.autoopt-tmp", path, (long)getpid(), k);
+        d->file = fopen(d->name, "wbxe");       /* x: O_EXCL, so neither an existing file nor through a link; e: O_CLOEXEC */
+        if (d->file) return AOPT_OK;
+        if (errno != EEXIST) break;
+    }
+    st = aopt_fail(err, AOPT_E_IO, "%s: cannot create: %s", d->name, strerror(errno));
+    AOPT_FREE(d->name);
+    d->name = NULL;
+    return st;
+}
+
+static void aopt__draft_drop(aopt__draft *d)
+{
+    if (d->file) fclose(d->file);
+    if (d->name) unlink(d->name);
+    AOPT_FREE(d->name);
+    memset(d, 0, sizeof *d);
+}
+
+/* On the disk, then at its path.  After an error, that of an earlier write included, path is as it was and the draft is gone. */
+static aopt_status aopt__draft_keep(aopt__draft *d, const char *path, aopt_error *err)
+{
+    aopt_status st = AOPT_OK;
+    int failed;
+    errno = EIO;                            /* an earlier write that failed has left no better reason */
+    failed = ferror(d->file) || fflush(d->file) != 0 || fsync(fileno(d->file)) != 0;
+    if (!failed) {
+        failed = fclose(d->file) != 0 || rename(d->name, path) != 0;
+        d->file = NULL;
+    }
+    if (failed) {
+        st = aopt_fail(err, AOPT_E_IO, "%s: cannot write: %s", path, strerror(errno));
+    } else {
+        AOPT_FREE(d->name);
+        d->name = NULL;
+    }
+    aopt__draft_drop(d);
+    return st;
+}
+#endif
 
 /* ==== [I3] checkpoint: zip, pickle, safetensors ========================================================= */
 #if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -2388,37 +2516,21 @@ static int aopt__write_all(int fd, const void *bytes, int64_t n)
     return 1;
 }
 
-/* Write h and the tensors to a file of a fresh name beside path, then give it that name. */
+/* Past the stream's buffer: write() answers a bad address with an error. */
 static aopt_status aopt__safetensors_save(const char *path, const aopt__text *h, const aopt_tensor *const *order, int64_t n, aopt_error *err)
 {
-    const size_t room = strlen(path) + 64;
-    char *temporary;
-    struct stat there;
-    int fd = -1, k, failed = 0;
+    aopt__draft d;
+    aopt_status st = aopt__draft_begin(&d, path, err);
     int64_t i;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) return aopt_fail(err, AOPT_E_IO, "%s: not a regular file, so it is not replaced", path);
-    temporary = (char *)aopt__alloc((int64_t)room, 1);
-    if (!temporary) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
-    for (k = 0; k < 100 && fd < 0; k++) {
-        snprintf(temporary, room, "%s.%ld-%d.autoopt-tmp", path, (long)getpid(), k);
-        fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0 && errno != EEXIST) break;
-    }
-    if (fd < 0) {
-        aopt_fail(err, AOPT_E_IO, "%s: cannot create: %s", temporary, strerror(errno));
-        AOPT_FREE(temporary);
-        return AOPT_E_IO;
-    }
-    failed = !aopt__write_all(fd, h->s, h->n);
-    for (i = 0; i < n && !failed; i++)
-        failed = !aopt__write_all(fd, order[i]->data, aopt_tensor_numel(order[i]) * aopt_dtype_bytes((int)order[i]->dtype));
-    if (!failed) failed = fsync(fd) != 0;
-    if (failed) aopt_fail(err, AOPT_E_IO, "%s: cannot write: %s", temporary, strerror(errno));
-    if (close(fd) != 0 && !failed) { failed = 1; aopt_fail(err, AOPT_E_IO, "%s: cannot write: %s", temporary, strerror(errno)); }
-    if (!failed && rename(temporary, path) != 0) { failed = 1; aopt_fail(err, AOPT_E_IO, "%s: cannot rename to it: %s", path, strerror(errno)); }
-    if (failed) unlink(temporary);
-    AOPT_FREE(temporary);
-    return failed ? AOPT_E_IO : AOPT_OK;
+    int ok;
+    if (st) return st;
+    ok = aopt__write_all(fileno(d.file), h->s, h->n);
+    for (i = 0; i < n && ok; i++)
+        ok = aopt__write_all(fileno(d.file), order[i]->data, aopt_tensor_numel(order[i]) * aopt_dtype_bytes((int)order[i]->dtype));
+    if (ok) return aopt__draft_keep(&d, path, err);
+    st = aopt_fail(err, AOPT_E_IO, "%s: cannot write: %s", path, strerror(errno));
+    aopt__draft_drop(&d);
+    return st;
 }
 
 AOPT__DEF aopt_status aopt_safetensors_write(const char *path, const aopt_tensor *tensors, int64_t n,
@@ -3672,24 +3784,6 @@ static void aopt__net_init(aopt__net *n, const aopt_vae *vae, int decoder, int64
     aopt__plan(n, NULL);
 }
 
-/* Bytes that this machine can give: what the kernel calls available, and no more than the control group allows.  0 = unknown. */
-static int64_t aopt__memory_free(void)
-{
-    int64_t bytes = 0;
-#ifndef AOPT_NO_STDIO
-    char line[256];
-    long long v;
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %lld kB", &v) == 1) bytes = (int64_t)v * 1024;
-    if (f) fclose(f);
-    f = fopen("/sys/fs/cgroup/memory.max", "r");
-    if (f && fgets(line, sizeof line, f) && sscanf(line, "%lld", &v) == 1 && bytes > v) bytes = v;
-    if (f) fclose(f);
-#endif
-    return bytes;
-}
-
 /* ---- weights into tile order ---- */
 
 /* Slice i of the first dimension, converted to f32 and checked. */
@@ -3752,7 +3846,7 @@ static void aopt__net_close(aopt__net *n)
 
 static aopt_status aopt__net_check(const aopt__net *n, const char *what, aopt_error *err)
 {
-    const int64_t limit = n->options.memory_limit > 0 ? n->options.memory_limit : aopt__memory_free(), need = aopt__net_bytes(n);
+    const int64_t limit = n->options.memory_limit > 0 ? n->options.memory_limit : aopt__memory_free(""), need = aopt__net_bytes(n);
     if (n->options.threads < 0 || n->options.threads > AOPT__MAX_THREADS)
         return aopt_fail(err, AOPT_E_ARG, "%s: %d threads, expected 0 to %d", what, n->options.threads, (int)AOPT__MAX_THREADS);
     if (need < 0) return aopt_fail(err, AOPT_E_SHAPE, "%s: a latent of %lldx%lld is too large", what, (long long)n->h, (long long)n->w);
@@ -3994,6 +4088,18 @@ static void aopt__net_stopped(aopt__net *n)
     n->status = aopt_fail(n->err, AOPT_E_CANCELLED, "cancelled by the caller's callback");
 }
 
+/* A public call begins, with `frames` latent frames (decoder) or video frames (encoder) of input. */
+static void aopt__net_begin(aopt__net *n, int64_t frames, void *user, aopt_error *err)
+{
+    const double h = (double)n->h, w = (double)n->w, later = aopt__chunk_flops(n->vae, n->decoder, 0, h, w) / (n->decoder ? 1 : 4);
+    n->status = AOPT_OK;
+    n->err = err;
+    n->user = user;
+    n->flops_done = 0;
+    n->flops_total = later * (double)frames;
+    if (n->clip == 0) n->flops_total += aopt__chunk_flops(n->vae, n->decoder, 1, h, w) - later;
+}
+
 /* The status of a public call.  A failure leaves the network as after reset. */
 static aopt_status aopt__net_finish(aopt__net *n)
 {
@@ -4099,19 +4205,12 @@ AOPT__DEF aopt_status aopt_vae_decoder_open(const aopt_vae *vae, int64_t h, int6
 AOPT__DEF aopt_status aopt_vae_decoder_step(aopt_vae_decoder *d, const float *latent, int64_t n, int64_t channel_stride,
                                             aopt_frame_fn frame, void *user, aopt_error *err)
 {
-    aopt__net *net = d ? &d->net : NULL;
-    double h, w;
+    aopt__net *net = (aopt__net *)d;
     int64_t i;
     if (!d || !latent || !frame || n < 1)
         return aopt_fail(err, AOPT_E_ARG, "aopt_vae_decoder_step: decoder, latent or frame is NULL, or %lld frames < 1", (long long)n);
-    h = (double)net->h; w = (double)net->w;
-    net->status = AOPT_OK;
-    net->err = err;
+    aopt__net_begin(net, n, user, err);
     net->frame = frame;
-    net->user = user;
-    net->flops_done = 0;
-    net->flops_total = (double)n * aopt__chunk_flops(net->vae, 1, 0, h, w);
-    if (net->clip == 0) net->flops_total += aopt__chunk_flops(net->vae, 1, 1, h, w) - aopt__chunk_flops(net->vae, 1, 0, h, w);
     for (i = 0; i < n && net->status == AOPT_OK; i++) aopt__decode_latent(net, latent + i * net->h * net->w, channel_stride);
     return aopt__net_finish(net);
 }
@@ -4129,11 +4228,10 @@ static int aopt__clip_frame(void *user, const float *frame, int64_t index, int64
     return 0;
 }
 
-/* AOPT_OK if latent [48][T][h][w] and video [3][F][16h][16w] are sane and apart. */
+/* AOPT_OK if the bytes of latent [48][T][h][w] and video [3][F][16h][16w] can be counted. */
 static aopt_status aopt__clip_check(const float *latent, const float *video, int64_t T, int64_t h, int64_t w, aopt_error *err)
 {
     int64_t latent_bytes, video_bytes;
-    uintptr_t l = (uintptr_t)latent, v = (uintptr_t)video;
     if (!latent || !video) return aopt_fail(err, AOPT_E_ARG, "latent or video is NULL");
     if (T < 1 || h < 1 || w < 1)
         return aopt_fail(err, AOPT_E_SHAPE, "a latent of %lld frames of %lldx%lld, expected at least 1 each", (long long)T, (long long)h, (long long)w);
@@ -4141,7 +4239,14 @@ static aopt_status aopt__clip_check(const float *latent, const float *video, int
         !aopt__mul(video_bytes, aopt_vae_frames(T), &video_bytes) || !aopt__mul(latent_bytes, T, &latent_bytes) ||
         !aopt__mul(latent_bytes, AOPT_VAE_Z * sizeof(float), &latent_bytes))
         return aopt_fail(err, AOPT_E_SHAPE, "a latent of %lld frames of %lldx%lld is too large", (long long)T, (long long)h, (long long)w);
-    if (l < v ? v - l < (uint64_t)latent_bytes : l - v < (uint64_t)video_bytes) return aopt_fail(err, AOPT_E_ARG, "latent and video overlap");
+    return AOPT_OK;
+}
+
+/* Of a clip that aopt__clip_check has seen.  Asked after the open, or a size beyond all memory would be called an overlap. */
+static aopt_status aopt__clip_apart(const float *latent, const float *video, int64_t T, int64_t h, int64_t w, aopt_error *err)
+{
+    const uint64_t l = (uintptr_t)latent, v = (uintptr_t)video, P = (uint64_t)(h * w) * sizeof(float);
+    if (l < v ? v - l < P * AOPT_VAE_Z * (uint64_t)T : l - v < P * 256 * 3 * (uint64_t)aopt_vae_frames(T)) return aopt_fail(err, AOPT_E_ARG, "latent and video overlap");
     return AOPT_OK;
 }
 
@@ -4155,7 +4260,8 @@ AOPT__DEF aopt_status aopt_vae_decode(const aopt_vae *vae, const float *latent, 
     if (st != AOPT_OK) return st;
     clip.data = video;
     clip.frames = aopt_vae_frames(T);
-    st = aopt_vae_decoder_step(d, latent, T, T * h * w, aopt__clip_frame, &clip, err);
+    st = aopt__clip_apart(latent, video, T, h, w, err);
+    if (st == AOPT_OK) st = aopt_vae_decoder_step(d, latent, T, T * h * w, aopt__clip_frame, &clip, err);
     aopt_vae_decoder_close(d);
     return st;
 }
@@ -4240,19 +4346,12 @@ AOPT__DEF aopt_status aopt_vae_encoder_open(const aopt_vae *vae, int64_t H, int6
 AOPT__DEF aopt_status aopt_vae_encoder_step(aopt_vae_encoder *e, const float *video, int64_t n, int64_t channel_stride,
                                             aopt_latent_fn latent, void *user, aopt_error *err)
 {
-    aopt__net *net = e ? &e->net : NULL;
-    double chunk, first;
+    aopt__net *net = (aopt__net *)e;
     int64_t i;
     if (!e || !video || !latent || n < 1)
         return aopt_fail(err, AOPT_E_ARG, "aopt_vae_encoder_step: encoder, video or latent is NULL, or %lld frames < 1", (long long)n);
-    chunk = aopt__chunk_flops(net->vae, 0, 0, (double)net->h, (double)net->w);
-    first = aopt__chunk_flops(net->vae, 0, 1, (double)net->h, (double)net->w);
-    net->status = AOPT_OK;
-    net->err = err;
+    aopt__net_begin(net, n, user, err);
     net->latent = latent;
-    net->user = user;
-    net->flops_done = 0;
-    net->flops_total = net->clip == 0 ? first + chunk * (double)(n - 1) / 4 : chunk * (double)n / 4;
     for (i = 0; i < n && net->status == AOPT_OK; i++) aopt__encode_frame(net, video + i * 256 * net->h * net->w, channel_stride);
     return aopt__net_finish(net);
 }
@@ -4283,7 +4382,8 @@ AOPT__DEF aopt_status aopt_vae_encode(const aopt_vae *vae, const float *video, i
     if (st != AOPT_OK) return st;
     clip.data = latent;
     clip.frames = aopt_vae_latent_frames(F);
-    st = aopt_vae_encoder_step(e, video, F, F * H * W, aopt__clip_latent, &clip, err);
+    st = aopt__clip_apart(latent, video, clip.frames, H / 16, W / 16, err);
+    if (st == AOPT_OK) st = aopt_vae_encoder_step(e, video, F, F * H * W, aopt__clip_latent, &clip, err);
     aopt_vae_encoder_close(e);
     return st;
 }
@@ -5003,8 +5103,9 @@ AOPT__DEF aopt_status aopt_clip_read(const char *path, aopt_clip *out, aopt_erro
 struct aopt_frame_writer {
     int64_t H, W, written;
     FILE *file;                         /* y4m; NULL for pictures */
+    aopt__draft draft;                  /* of a y4m file; without a name: written in place (a pipe, a device) */
     int is_stdout, digits, zeros;       /* of %0Nd */
-    char *path, *temporary;             /* temporary NULL: written in place (a pipe, a device) */
+    char *path;
     char *tail;                         /* of a pattern: what follows the number; path ends where the number begins */
     unsigned char *bytes;               /* one frame: 6 + 3*H*W */
 };
@@ -5053,10 +5154,14 @@ static aopt_status aopt__frame_writer_start(aopt_frame_writer *w, int fps_num, i
         if (!st && !AOPT__IMAGES) return aopt_fail(err, AOPT_E_UNSUPPORTED, "%s: " AOPT__NO_IMAGES_TEXT, w->path);
         return st ? st : aopt__make_folders(w->path, err);
     } else if (aopt__ends_with(w->path, ".y4m")) {
-        if (stat(w->path, &info) == 0 && !S_ISREG(info.st_mode)) *w->temporary = 0;
-        else sprintf(w->temporary, "%s.autoopt-tmp", w->path);
-        w->file = fopen(*w->temporary ? w->temporary : w->path, "wb");
-        if (!w->file) return aopt_fail(err, AOPT_E_IO, "%s: %s", *w->temporary ? w->temporary : w->path, strerror(errno));
+        if (stat(w->path, &info) == 0 && !S_ISREG(info.st_mode)) {
+            w->file = fopen(w->path, "wbe");
+            if (!w->file) return aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
+        } else {
+            const aopt_status st = aopt__draft_begin(&w->draft, w->path, err);
+            if (st) return st;
+            w->file = w->draft.file;
+        }
     } else {
         return aopt_fail(err, AOPT_E_ARG, "%s: expected NAME.y4m, a pattern like frames/f%%04d.png, or - for a pipe", w->path);
     }
@@ -5073,16 +5178,14 @@ AOPT__DEF aopt_status aopt_frame_writer_open(const char *path, int64_t H, int64_
     *out = NULL;
     if (H < 1 || W < 1 || H > AOPT__MAX_SIDE || W > AOPT__MAX_SIDE)
         return aopt_fail(err, AOPT_E_SHAPE, "%s: frames of %lldx%lld pixels; expected 1 to %d a side", path, (long long)W, (long long)H, (int)AOPT__MAX_SIDE);
-    w = (aopt_frame_writer *)aopt__alloc((int64_t)sizeof *w + 2 * n + 64 + 6 + 3 * H * W, 1);
+    w = (aopt_frame_writer *)aopt__alloc((int64_t)sizeof *w + n + 1 + 6 + 3 * H * W, 1);
     if (!w) return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory for a frame of %lldx%lld pixels", path, (long long)W, (long long)H);
     memset(w, 0, sizeof *w);
     w->H = H;
     w->W = W;
     w->path = (char *)(w + 1);
-    w->temporary = w->path + n + 1;
-    w->bytes = (unsigned char *)(w->temporary + n + 63);
+    w->bytes = (unsigned char *)(w->path + n + 1);
     memcpy(w->path, path, (size_t)n + 1);
-    *w->temporary = 0;
     st = aopt__frame_writer_start(w, fps_num > 0 ? fps_num : 24, fps_den > 0 ? fps_den : 1, err);
     if (st) { aopt_frame_writer_close(w, 0, NULL); return st; }
     *out = w;
@@ -5092,22 +5195,18 @@ AOPT__DEF aopt_status aopt_frame_writer_open(const char *path, int64_t H, int64_
 static aopt_status aopt__frame_writer_picture(aopt_frame_writer *w, const float *frame, int64_t channel_stride, aopt_error *err)
 {
     const int64_t pixels = w->H * w->W;
-    char name[4096], temporary[4096 + 16];
-    aopt_status st = AOPT_OK;
-    FILE *file;
+    char name[4096];
+    aopt__draft d;
+    aopt_status st;
     int64_t i;
     int n = snprintf(name, sizeof name, "%s%0*lld%s", w->path, w->digits, (long long)w->written, w->tail);
     if (n < 0 || n >= (int)sizeof name) return aopt_fail(err, AOPT_E_ARG, "%.100s...: the name is too long", w->path);
     for (i = 0; i < 3 * pixels; i++) w->bytes[i] = (unsigned char)aopt__quantise(frame[i % 3 * channel_stride + i / 3], 127.5f);
-    snprintf(temporary, sizeof temporary, "%s.autoopt-tmp", name);
-    file = fopen(temporary, "wb");
-    if (!file) return aopt_fail(err, AOPT_E_IO, "%s: %s", temporary, strerror(errno));
-    if (aopt__png_write(file, w->bytes, w->H, w->W)) st = aopt_fail(err, AOPT_E_MEMORY, "%s: no memory to compress it", name);
-    if (!st && ferror(file)) st = aopt_fail(err, AOPT_E_IO, "%s: %s", name, strerror(errno));
-    if (fclose(file) != 0 && !st) st = aopt_fail(err, AOPT_E_IO, "%s: %s", name, strerror(errno));
-    if (!st && rename(temporary, name) != 0) st = aopt_fail(err, AOPT_E_IO, "%s: %s", name, strerror(errno));
-    if (st) unlink(temporary);
-    return st;
+    st = aopt__draft_begin(&d, name, err);
+    if (st) return st;
+    if (!aopt__png_write(d.file, w->bytes, w->H, w->W)) return aopt__draft_keep(&d, name, err);
+    aopt__draft_drop(&d);
+    return aopt_fail(err, AOPT_E_MEMORY, "%s: no memory to compress it", name);
 }
 
 AOPT__DEF aopt_status aopt_frame_writer_add(aopt_frame_writer *w, const float *frame, int64_t channel_stride, aopt_error *err)
@@ -5128,15 +5227,14 @@ AOPT__DEF aopt_status aopt_frame_writer_close(aopt_frame_writer *w, int keep, ao
 {
     aopt_status st = AOPT_OK;
     if (!w) return AOPT_OK;
-    if (w->file) {
+    if (w->draft.name) {
+        if (keep) st = aopt__draft_keep(&w->draft, w->path, err);
+        else aopt__draft_drop(&w->draft);
+    } else if (w->file) {
         const int lost = keep && ferror(w->file), bad = fflush(w->file) != 0, why = errno;
         if (bad) st = aopt_fail(err, why == EPIPE ? AOPT_E_CANCELLED : AOPT_E_IO, "%s: %s", w->path, strerror(why));
         else if (lost) st = aopt_fail(err, AOPT_E_IO, "%s: a frame could not be written", w->path);
         if (!w->is_stdout && fclose(w->file) != 0 && !st) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
-        if (*w->temporary) {
-            if (keep && !st && rename(w->temporary, w->path) != 0) st = aopt_fail(err, AOPT_E_IO, "%s: %s", w->path, strerror(errno));
-            if (!keep || st) unlink(w->temporary);
-        }
     }
     AOPT_FREE(w);
     return st;

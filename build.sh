@@ -249,9 +249,10 @@ run_tests() {
 }
 
 # --- fuzz -----------------------------------------------------------------------------------------------
-# The corpus of fuzz_X starts from the small fixtures that end in .X; without libFuzzer they are only replayed.
+# The corpus of fuzz_X starts from the fixtures that end in .X and are no larger than its inputs; without libFuzzer they are only
+# replayed.
 run_fuzz() {
-    local seconds=${1:-10} source name dir=build/fuzz corpus engine=libFuzzer
+    local seconds=${1:-10} source name dir=build/fuzz corpus largest dict engine=libFuzzer
     [[ $seconds =~ ^[0-9]+$ ]] || { usage >&2; exit 2; }
     [ $# -eq 0 ] || shift
     if ! probe "$CLANG -fsanitize=fuzzer,address,undefined" '#include <stddef.h>
@@ -262,14 +263,15 @@ run_fuzz() {
     for source in tests/fuzz_*.c; do
         name=$(basename "${source%.c}")
         [ "$name" != fuzz_main ] && selected "$name" "$@" || continue
-        corpus=$dir/corpus/$name
+        corpus=$dir/corpus/$name dict=tests/fixtures/fuzz/${name#fuzz_}.dict
+        case $name in fuzz_pth) largest=32768 ;; fuzz_safetensors) largest=8192 ;; *) largest=2048 ;; esac
         mkdir -p "$corpus"
-        find tests assets -name "*.${name#fuzz_}" -size -128k -exec cp -n {} "$corpus/" \; 2>/dev/null || true
+        find tests assets -name "*.${name#fuzz_}" -size "-${largest}c" -exec cp -n {} "$corpus/" \; 2>/dev/null || true
         say "$name: $engine, $(find "$corpus" -type f | wc -l) files"
         if [ $engine = libFuzzer ]; then
             build_once "$dir/$name" $CLANG -O1 -g $images -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "$source" -lm
-            "$dir/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -print_final_stats=0 -verbosity=0 \
-                -artifact_prefix="$dir/$name-" "$corpus" || fail "$name found something: $dir/$name-*"
+            "$dir/$name" -max_total_time="$seconds" -max_len=$largest $([ ! -f "$dict" ] || echo "-dict=$dict") -timeout=20 -rss_limit_mb=4096 \
+                -print_final_stats=0 -verbosity=0 -artifact_prefix="$dir/$name-" "$corpus" || fail "$name found something: $dir/$name-*"
         else
             flags_for asan
             build_once "$dir/$name" $compile -Wno-pedantic tests/fuzz_main.c "$source" $libs

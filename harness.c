@@ -5673,7 +5673,7 @@ static int command_measure(int argc, char **argv)
     attempt_init(&a);
     rc = job_load(&j, dir, &a);
     path_join(path, dir, "lock");
-    if (rc == 0 && lock_take(path, "this JOB", &a) < 0) rc = a.code;
+    if (rc == 0 && lock_take(path, "this JOB", &a) < 0) rc = a.code;         /* held until this process ends */
     if (rc == 0) rc = goals_open(&g, strcmp(j.scope, "library") == 0, harness_hash, &a);
     if (rc == 0 && strcmp(harness_hash, j.harness_hash) != 0)
         rc = refuse(&a, 40, "build the harness of the commit that was packed", "packed by harness %.12s, this is %.12s", j.harness_hash, harness_hash);

@@ -47,7 +47,7 @@ static inline void weights_norm(weight_list *l, const char *prefix, int64_t c, i
 
 static inline void weights_resblock(weight_list *l, const char *prefix, int64_t ci, int64_t co)
 {
-    char p[80];
+    char p[96];                                 /* prefix < 80 */
     snprintf(p, sizeof p, "%s.residual.0", prefix); weights_norm(l, p, ci, 4);
     snprintf(p, sizeof p, "%s.residual.2", prefix); weights_conv(l, p, co, ci, 3, 3, 3, WEIGHT_UNIFORM);
     snprintf(p, sizeof p, "%s.residual.3", prefix); weights_norm(l, p, co, 4);
@@ -189,12 +189,12 @@ static inline int weights_stream(const weight_list *l, uint64_t seed, FILE *f)
 
 static inline aopt_status weights_write(const char *path, const weight_list *l, uint64_t seed, aopt_error *err)
 {
-    char *temporary = (char *)malloc(strlen(path) + 16);
+    char *temporary = (char *)malloc(strlen(path) + 48);
     FILE *f;
     int ok;
     if (!temporary) return aopt_fail(err, AOPT_E_MEMORY, "%s: out of memory", path);
-    sprintf(temporary, "%s.autoopt-tmp", path);
-    f = fopen(temporary, "wb");
+    sprintf(temporary, "%s.%ld.autoopt-tmp", path, (long)getpid());
+    f = fopen(temporary, "wbxe");           /* x: neither an existing file nor through a link */
     ok = f && weights_stream(l, seed, f) && fflush(f) == 0 && fsync(fileno(f)) == 0;
     if (f && fclose(f) != 0) ok = 0;
     if (ok && rename(temporary, path) != 0) ok = 0;

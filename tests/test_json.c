@@ -216,6 +216,26 @@ static void test_short_memory(void)
     CHECK(aopt_json_parse(NULL, 1, NULL, NULL) == AOPT_E_ARG, "NULL arguments");
 }
 
+/* The seeds of the fuzzer are what they are meant to be. */
+static void test_seeds(void)
+{
+    static const char *const name[] = { "all", "escapes", "keys", "nested", "numbers", "scalar", "spaces", "bad" };
+    size_t i;
+    for (i = 0; i < sizeof name / sizeof name[0]; i++) {
+        char path[100], text[4096];
+        aopt_json *doc = NULL;
+        aopt_status st;
+        FILE *f;
+        snprintf(path, sizeof path, "tests/fixtures/fuzz/%s.json", name[i]);
+        f = fopen(path, "rb");
+        if (!f) { CHECK(0, "%s", path); continue; }
+        st = aopt_json_parse(text, fread(text, 1, sizeof text, f), &doc, NULL);
+        fclose(f);
+        CHECK((st == AOPT_OK) == (strcmp(name[i], "bad") != 0), "%s: %s", path, aopt_status_name((int)st));
+        aopt_json_free(doc);
+    }
+}
+
 int main(void)
 {
     RUN(test_values);
@@ -225,5 +245,6 @@ int main(void)
     RUN(test_depth);
     RUN(test_many);
     RUN(test_short_memory);
+    RUN(test_seeds);
     return check_report();
 }

@@ -595,6 +595,47 @@ static void test_memory(void)
     model_close(&m);
 }
 
+static void put(const char *name, const char *text)
+{
+    char path[200];
+    FILE *f;
+    snprintf(path, sizeof path, "build/tmp/machine/%s", name);
+    f = fopen(path, "w");
+    CHECK(f && fputs(text, f) >= 0, "%s", path);
+    if (f) fclose(f);
+}
+
+/* The free memory of a machine made of files. */
+static void test_memory_free(void)
+{
+    static const char root[] = "build/tmp/machine";
+    int64_t got;
+#define FREE(want) do { got = aopt__memory_free(root); CHECK(got == (want), "%lld bytes, want %lld", (long long)got, (long long)(want)); } while (0)
+    if (system("rm -rf build/tmp/machine && cd build && mkdir -p tmp/machine/proc/self && cd tmp/machine && mkdir -p sys/fs/cgroup/a/b sys/fs/cgroup/memory/c")) return;
+    FREE(0);
+    put("proc/meminfo", "MemTotal: 9000 kB\nMemAvailable:    1000 kB\n");
+    FREE(1024000);
+    put("proc/self/cgroup", "0::/a/b\n");
+    FREE(1024000);
+    put("sys/fs/cgroup/a/b/memory.max", "max\n");
+    FREE(1024000);
+    put("sys/fs/cgroup/a/memory.max", "500000\n");
+    put("sys/fs/cgroup/a/memory.current", "200000\n");
+    FREE(300000);
+    put("sys/fs/cgroup/a/memory.stat", "anon 7\ninactive_file 50000\nactive_file 1000\n");
+    FREE(351000);
+    put("sys/fs/cgroup/memory.max", "200\n");
+    put("sys/fs/cgroup/memory.current", "300\n");
+    FREE(1);
+    put("proc/self/cgroup", "5:cpu:/a\n4:hugetlb,memory:/c\n");
+    FREE(1024000);
+    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+    put("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "4000\n");
+    put("sys/fs/cgroup/memory/c/memory.usage_in_bytes", "1500\n");
+    FREE(2500);
+#undef FREE
+}
+
 static void test_profile(void)
 {
     model m = model_open(NANO);
@@ -638,6 +679,7 @@ static void test_arguments(void)
     CHECK(aopt_vae_decode(m.vae, x, 1, 2, 3, &o, x + 48 * 6, &err) == AOPT_OK, "%s", err.message);
     CHECK(aopt_vae_decode(m.vae, x, 0, 2, 3, &o, x + 48 * 6, &err) == AOPT_E_SHAPE, "T = 0");
     CHECK(aopt_vae_decode(m.vae, x, 1, -2, 3, &o, x + 48 * 6, &err) == AOPT_E_SHAPE, "h = -2");
+    CHECK(aopt_vae_decode(m.vae, x, 1, 20000, 20000, &o, x + 48 * 6, &err) == AOPT_E_MEMORY, "a size beyond the memory: %s", err.message);
     CHECK(aopt_vae_decode(m.vae, x, INT64_MAX / 2, 2, 3, &o, x + 48 * 6, &err) == AOPT_E_SHAPE, "absurd T");
     CHECK(aopt_vae_encode(m.vae, x, 2, 32, 48, &o, x + 3 * 9 * 32 * 48, &err) == AOPT_E_SHAPE, "two video frames");
     CHECK(aopt_vae_encode(m.vae, x, 1, 33, 48, &o, x + 3 * 9 * 32 * 48, &err) == AOPT_E_SHAPE, "33 pixels");
@@ -887,6 +929,7 @@ int main(void)
     RUN(test_raw_latent);
     RUN(test_progress_and_cancel);
     RUN(test_memory);
+    RUN(test_memory_free);
     RUN(test_profile);
     RUN(test_arguments);
     RUN(test_binding_errors);
