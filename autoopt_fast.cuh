@@ -1,0 +1,1192 @@
+/* autoopt_fast.cuh - kernels of the fast decoder: fp16 operands, fp32 arithmetic, channels-last
+
+   A 3x3x3 causal convolution is three launches: input transform, GEMM, output transform.  Over height and width it is
+   a 2-D Winograd F(4x4,3x3), whose 36 products per 4x4 tile replace 144; the three time taps are summed inside the GEMM.
+   Nearest-upsample followed by 3x3 is the same three launches with 25 products per 2x2 low-resolution pixels instead
+   of 144.  Time convolutions, 1x1 shortcuts and the head use the GEMM directly.
+
+   CONTENTS   [F1] PTX   [F2] tap GEMM: wgmma (sm_90a) and cuBLAS   [F3] weights   [F4] norm   [F5] Winograd transforms
+              [F6] upsample transforms   [F7] head
+
+   Letters   T frames, H W pixels, C channels (a multiple of 8; padded channels are zero), P = T*H*W positions.
+   Stream    activations between convolutions, fp16 [T][H][W][C], may be stored times a power of two.
+   r         f32 [T][H][W], the norm's factor of each position: sqrt(C) / max(||x||, 1e-12), of x as stored.
+   Launchers (aopt_cuda_*) return aopt_status, never block unless they say so, and may be captured into a CUDA graph. */
+#ifndef AUTOOPT_FAST_CUH
+#define AUTOOPT_FAST_CUH
+#include <cublas_v2.h>
+#include <cuda.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+/* ==== [F1] PTX ========================================================================================== */
+/* Defined only while compiling for sm_90a; wgmma and the TMA kernels exist there alone. */
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define AOPT__SM90A 1
+#else
+#define AOPT__SM90A 0
+#endif
+/* 1 in a module that holds the sm_90a kernels; read by aopt_cuda_has_wgmma. */
+static __device__ const int aopt__module_has_wgmma = AOPT__SM90A;
+
+static __device__ __forceinline__ float aopt__ex2(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
+static __device__ __forceinline__ float aopt__rcp(float x) { float y; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
+
+/* scale * x * sigmoid(x), scale a power of two and given inverted; 2 ulp or so.  x = -inf side: exp overflows to inf, 1/inf = 0. */
+static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
+{
+    return x * aopt__rcp(fmaf(aopt__ex2(x * -1.4426950408889634f), inverse_scale, inverse_scale));
+}
+
+#if AOPT__SM90A
+static __device__ __forceinline__ void aopt__bar_init(uint32_t bar, uint32_t count)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(bar), "r"(count) : "memory");
+}
+static __device__ __forceinline__ void aopt__bar_expect(uint32_t bar, uint32_t bytes)
+{
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(bar), "r"(bytes) : "memory");
+}
+static __device__ __forceinline__ void aopt__bar_arrive(uint32_t bar)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(bar) : "memory");
+}
+/* try_wait may time out, hence the loop. */
+static __device__ __forceinline__ void aopt__bar_wait(uint32_t bar, uint32_t parity)
+{
+    asm volatile("{\n\t.reg .pred p;\n"
+                 "AGAIN:\n\tmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n\t@p bra DONE;\n\tbra AGAIN;\n"
+                 "DONE:\n\t}" :: "r"(bar), "r"(parity) : "memory");
+}
+static __device__ __forceinline__ void aopt__tma_load(uint32_t smem, const CUtensorMap *map, uint32_t bar, int c0, int c1, int c2, int c3)
+{
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];"
+                 :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
+}
+static __device__ __forceinline__ void aopt__tma_store(const CUtensorMap *map, uint32_t smem, int c0, int c1, int c2, int c3)
+{
+    asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];"
+                 :: "l"(map), "r"(smem), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
+}
+template <int N> static __device__ __forceinline__ void aopt__tma_store_wait_read()
+{
+    asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(N) : "memory");
+}
+static __device__ __forceinline__ void aopt__warpgroup_sync(int barrier)
+{
+    asm volatile("bar.sync %0, 128;" :: "r"(barrier) : "memory");
+}
+
+static __device__ __forceinline__ void aopt__wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+static __device__ __forceinline__ void aopt__wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int N> static __device__ __forceinline__ void aopt__wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }
+
+/* Shared-memory matrix descriptor of K-major rows of 128 bytes in the 128-byte swizzle: 8 rows = 1024 bytes.
+   Rows start at a multiple of 1024 bytes; k16 steps inside the row add 32 bytes. */
+static __device__ __forceinline__ uint64_t aopt__wgmma_desc(uint32_t smem)
+{
+    return (1ull << 62) | (64ull << 32) | (1ull << 16) | (uint64_t)((smem & 0x3ffffu) >> 4);
+}
+
+#define AOPT__D4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define AOPT__D16(d, i) AOPT__D4(d, i), AOPT__D4(d, i + 4), AOPT__D4(d, i + 8), AOPT__D4(d, i + 12)
+/* d[64x128] = a[64x16] * b[128x16]^T + (keep ? d : 0), fp16 operands, f32 accumulation; asynchronous. */
+static __device__ __forceinline__ void aopt__wgmma_m64n128k16(float (&d)[64], uint64_t a, uint64_t b, int keep)
+{
+    asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %66, 0;\n\t"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, p, 1, 1, 0, 0;\n\t}"
+        : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48)
+        : "l"(a), "l"(b), "r"(keep));
+}
+static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3)
+{
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
+                 :: "r"(smem), "r"(r0), "r"(r1), "r"(r2), "r"(r3) : "memory");
+}
+#endif /* AOPT__SM90A */
+
+static inline aopt_status aopt__launched(const char *what, aopt_error *err)
+{
+    const cudaError_t e = cudaGetLastError();
+    return e == cudaSuccess ? AOPT_OK : aopt_fail(err, AOPT_E_CUDA, "%s: %s", what, cudaGetErrorString(e));
+}
+static inline int64_t aopt__div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* 1 if the current device and this build can run the wgmma kernels (compute capability 9.0, compiled for sm_90a). */
+static int aopt_cuda_has_wgmma(void)
+{
+    int device = 0, major = 0, minor = 0, built = 0;
+    if (cudaGetDevice(&device) != cudaSuccess) return 0;
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    if (major != 9 || minor != 0) return 0;
+    if (cudaMemcpyFromSymbol(&built, aopt__module_has_wgmma, sizeof built) != cudaSuccess) { (void)cudaGetLastError(); return 0; }
+    return built;
+}
+
+/* ==== [F2] tap GEMM =====================================================================================
+      c[b][t][i][n] = alpha * sum over j < taps, k < K of a[b][t + j][i][k] * w[b][j][n][k]  +  bias[n]
+   a     fp16 [batch][frames + taps - 1][rows] rows of k elements, a_row elements apart; frames follow each other
+   w     fp16 [batch][taps][n] rows of k elements, w_row apart
+   c     fp16 [batch][frames][rows] rows of n elements, c_row apart; what lies between n and c_row is not written
+   bias  f32 [n], or NULL
+   Any frames, rows, n, k >= 1; a_row, w_row, c_row and the batch strides are multiples of 8, pointers of 16 bytes.
+   One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, its two frames of history first. */
+typedef struct aopt_tapgemm {
+    int64_t batch, frames, rows, n, k;
+    int taps;
+    const __half *a; int64_t a_row, a_batch;    /* strides in elements; a batch stride is unused where batch is 1 */
+    const __half *w; int64_t w_row, w_batch;
+    __half *c; int64_t c_row, c_batch;
+    float alpha;
+    const float *bias;
+} aopt_tapgemm;
+
+/* How a launch is cut.  Zero fields are chosen by the launcher. */
+typedef struct aopt_tapgemm_plan {
+    int tile_rows;                      /* 32, 64, 128 or 256: a tile is tile_rows rows of 256/tile_rows frames */
+    int a_stages, b_stages, c_stages;   /* shared-memory ring depths */
+    int grid;                           /* blocks; 0 = one per multiprocessor */
+} aopt_tapgemm_plan;
+
+enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_K * 2,
+       AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
+
+typedef struct aopt__tapgemm_params {
+    int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
+    int a_stages, b_stages, a_bytes, n;
+    float alpha;
+    const float *bias;
+} aopt__tapgemm_params;
+
+#if AOPT__SM90A
+typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
+/* n fastest, so that the blocks at work together share rows of a through L2; then rows, frames, batch. */
+static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
+{
+    aopt__tile t;
+    t.n = i % p.n_tiles * AOPT__TG_N; i /= p.n_tiles;
+    t.row = i % p.row_tiles * p.tile_rows; i /= p.row_tiles;
+    t.frame = i % p.frame_tiles * p.tile_frames;
+    t.batch = i / p.frame_tiles;
+    return t;
+}
+static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phase, int stages)
+{
+    if (++slot == stages) { slot = 0; phase ^= 1; }
+}
+#endif
+
+/* The tap GEMM on Hopper.  Reference: gemm_ref in tests/test_fast.cu.
+   Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
+              128 rows each as two m64n128 halves.
+   Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
+              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Per k64 step of 1024 clocks 13 KB of a and 16 KB of
+              w come in, 29 bytes a clock, under the L2 limit without multicast.
+   Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on the grid or the stages.
+   Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory.
+   RAW        alpha is 1 and there is no bias.
+   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles times through L2, once from DRAM where the tiles of
+              one wave fit there; w: once; c: written once. */
+template <int C_STAGES, bool RAW>
+__global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
+aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
+               const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
+{
+#if AOPT__SM90A
+    extern __shared__ __align__(1024) unsigned char aopt__smem[];
+    const uint32_t smem = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
+    const uint32_t c_ring = smem, a_ring = c_ring + C_STAGES * AOPT__TG_C_BYTES, w_ring = a_ring + p.a_stages * p.a_bytes;
+    const uint32_t bars = w_ring + p.b_stages * AOPT__TG_W_BYTES;
+    const uint32_t a_full = bars, a_empty = bars + 8 * AOPT__TG_MAX_STAGES, w_full = bars + 16 * AOPT__TG_MAX_STAGES,
+                   w_empty = bars + 24 * AOPT__TG_MAX_STAGES;
+    const int group = (int)threadIdx.x >> 7, warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31;
+
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
+            aopt__bar_init(a_full + 8 * i, 1);
+            aopt__bar_init(w_full + 8 * i, 1);
+            aopt__bar_init(a_empty + 8 * i, 8);         /* one arrival per consumer warp */
+            aopt__bar_init(w_empty + 8 * i, 8);
+        }
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    }
+    __syncthreads();
+
+    if (group == 0) {
+        if (lane == 0 && warp == 0) {
+            int slot = 0; uint32_t phase = 1;
+            for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+                const aopt__tile t = aopt__tile_at(p, i);
+                for (int k = 0; k < p.k_steps; k++) {
+                    aopt__bar_wait(a_empty + 8 * slot, phase);
+                    aopt__bar_expect(a_full + 8 * slot, (uint32_t)p.a_bytes);
+                    aopt__tma_load(a_ring + slot * p.a_bytes, &map_a, a_full + 8 * slot, k * AOPT__TG_K, t.row, t.frame, t.batch);
+                    aopt__ring_next(slot, phase, p.a_stages);
+                }
+            }
+        } else if (lane == 0 && warp == 1) {
+            int slot = 0; uint32_t phase = 1;
+            for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+                const aopt__tile t = aopt__tile_at(p, i);
+                for (int k = 0; k < p.k_steps; k++)
+                    for (int j = 0; j < p.taps; j++) {
+                        aopt__bar_wait(w_empty + 8 * slot, phase);
+                        aopt__bar_expect(w_full + 8 * slot, AOPT__TG_W_BYTES);
+                        aopt__tma_load(w_ring + slot * AOPT__TG_W_BYTES, &map_w, w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
+                        aopt__ring_next(slot, phase, p.b_stages);
+                    }
+            }
+        }
+    } else {
+        float acc[2][64];
+        const int m0 = (group - 1) * 128;
+        int a_slot = 0, w_slot = 0, c_slot = 0; uint32_t a_phase = 0, w_phase = 0;
+
+        for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+            const aopt__tile t = aopt__tile_at(p, i);
+            int keep = 0, w_held = -1, a_held = -1;     /* slots that the group still in flight reads */
+            for (int k = 0; k < p.k_steps; k++) {
+                const uint32_t a_rows = a_ring + a_slot * p.a_bytes + m0 * 128;
+                aopt__bar_wait(a_full + 8 * a_slot, a_phase);
+                for (int j = 0; j < p.taps; j++) {
+                    const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * 128), w = aopt__wgmma_desc(w_ring + w_slot * AOPT__TG_W_BYTES);
+                    aopt__bar_wait(w_full + 8 * w_slot, w_phase);
+                    aopt__wgmma_fence();
+#pragma unroll
+                    for (int s = 0; s < 4; s++) {       /* k16 steps; +2 is 32 bytes, +512 is 64 rows */
+                        aopt__wgmma_m64n128k16(acc[0], a + 2 * s, w + 2 * s, keep);
+                        aopt__wgmma_m64n128k16(acc[1], a + 512 + 2 * s, w + 2 * s, keep);
+                        keep = 1;
+                    }
+                    aopt__wgmma_commit();
+                    aopt__wgmma_wait<1>();              /* all but the group just issued are done */
+                    if (lane == 0 && w_held >= 0) aopt__bar_arrive(w_empty + 8 * w_held);
+                    if (lane == 0 && a_held >= 0) aopt__bar_arrive(a_empty + 8 * a_held);
+                    w_held = w_slot; a_held = -1;
+                    aopt__ring_next(w_slot, w_phase, p.b_stages);
+                }
+                a_held = a_slot;
+                aopt__ring_next(a_slot, a_phase, p.a_stages);
+            }
+            aopt__wgmma_wait<0>();
+            if (lane == 0) { aopt__bar_arrive(w_empty + 8 * w_held); aopt__bar_arrive(a_empty + 8 * a_held); }
+
+#pragma unroll
+            for (int half = 0; half < 2; half++) {      /* 64 columns at a time through the staging tile */
+                const uint32_t stage = c_ring + c_slot * AOPT__TG_C_BYTES + m0 * 128;
+                if (warp == 0 && lane == 0) aopt__tma_store_wait_read<C_STAGES - 1>();
+                aopt__warpgroup_sync(group);
+#pragma unroll
+                for (int q = 0; q < 4; q++) {           /* 16 rows x 16 columns per warp and step */
+                    const int chunk = 2 * q + (lane >> 4), n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
+                    float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
+                    if (!RAW && p.bias)
+#pragma unroll
+                        for (int e = 0; e < 4; e++) {
+                            const int col = n + (e >> 1) * 8 + (e & 1);
+                            if (col < p.n) b[e] = p.bias[col];
+                        }
+#pragma unroll
+                    for (int h = 0; h < 2; h++) {
+                        const int row = h * 64 + warp * 16 + (lane & 15);
+                        uint32_t v[4];
+#pragma unroll
+                        for (int e = 0; e < 4; e++) {   /* matrices: columns + 8 in bit 1, rows + 8 in bit 0 */
+                            const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
+                            const float x = acc[h][d], y = acc[h][d + 1];
+                            const __half2 h2 = RAW ? __floats2half2_rn(x, y)
+                                                   : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
+                            v[e] = *(const uint32_t *)&h2;
+                        }
+                        aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
+                    }
+                }
+                asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+                aopt__warpgroup_sync(group);
+                if (warp == 0 && lane == 0) {           /* a group per half, even if empty: the wait above counts groups */
+                    if (t.n + half * 64 < p.n)
+                        aopt__tma_store(&map_c, stage, t.n + half * 64, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+                    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+                }
+                c_slot = (c_slot + 1) % C_STAGES;
+            }
+        }
+        if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+    }
+#endif
+}
+
+static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
+{
+    int64_t tiles;
+    if (g->batch < 1 || g->frames < 1 || g->rows < 1 || g->n < 1 || g->k < 1 || g->taps < 1)
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: batch %lld, frames %lld, rows %lld, n %lld, k %lld, taps %d: all must be at least 1",
+                         (long long)g->batch, (long long)g->frames, (long long)g->rows, (long long)g->n, (long long)g->k, g->taps);
+    if ((g->a_row | g->w_row | g->c_row) % 8 || g->a_row < g->k || g->w_row < g->k || g->c_row < g->n ||
+        (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld, w %lld/%lld, c %lld/%lld for k %lld, n %lld: multiples of 8 that hold a row",
+                         (long long)g->a_row, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
+                         (long long)g->c_batch, (long long)g->k, (long long)g->n);
+    if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
+    if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
+        !aopt__mul(tiles, g->batch, &tiles) || tiles > INT32_MAX || g->rows > INT32_MAX || g->k > INT32_MAX)
+        return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: batch %lld x frames %lld x rows %lld is too large for one launch",
+                         (long long)g->batch, (long long)g->frames, (long long)g->rows);
+    return AOPT_OK;
+}
+
+/* The driver's encoder of tensor maps, looked up through the runtime so that nothing links against libcuda. */
+typedef CUresult (*aopt__encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
+                                    const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                    CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+static aopt__encode_fn aopt__encoder(void)
+{
+    void *f = NULL;
+    cudaDriverEntryPointQueryResult found;
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found) != cudaSuccess ||
+        found != cudaDriverEntryPointSuccess) { (void)cudaGetLastError(); return NULL; }
+    return (aopt__encode_fn)f;
+}
+
+/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1 in the 128-byte swizzle, zeros outside. */
+static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
+                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, aopt_error *err)
+{
+    cuuint64_t size[4], stride[3];
+    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
+    int i;
+    for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
+    for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
+    const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (e != CUDA_SUCCESS)
+        return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
+                         (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
+    return AOPT_OK;
+}
+
+/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
+   deepest rings that fit beside two staging tiles. */
+static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
+{
+    enum { MAX_SMEM = 232448 };
+    int64_t best = INT64_MAX;
+    int rows, room, a_bytes;
+    if (plan->tile_rows == 0)
+        for (rows = 32; rows <= 256; rows *= 2) {
+            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
+            if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
+            if (tiles < best) { best = tiles; plan->tile_rows = rows; }
+        }
+    a_bytes = plan->tile_rows * (256 / plan->tile_rows + g->taps - 1) * 128;
+    if (plan->c_stages == 0) plan->c_stages = 1;
+    room = MAX_SMEM - 1024 - AOPT__TG_BARRIER_BYTES - plan->c_stages * AOPT__TG_C_BYTES;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 3 : 2;
+    room -= plan->a_stages * a_bytes;
+    if (plan->b_stages == 0) plan->b_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
+}
+
+/* Launch with an explicit plan (NULL: all chosen).  Needs aopt_cuda_has_wgmma().
+   AOPT_E_ARG  strides, alignment, or a plan that does not fit shared memory     AOPT_E_SHAPE  too large     AOPT_E_CUDA */
+static aopt_status aopt_cuda_tapgemm_wgmma(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
+{
+    aopt_tapgemm g = *gemm;
+    aopt_tapgemm_plan plan;
+    aopt__tapgemm_params p;
+    CUtensorMap map_a, map_w, map_c;
+    aopt_status st = aopt__tapgemm_check(&g, err);
+    int device = 0, sm = 0, smem, frames;
+    const int raw = g.alpha == 1.0f && !g.bias;
+    const aopt__encode_fn encode = aopt__encoder();
+
+    if (st != AOPT_OK) return st;
+    if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
+    if (g.taps == 1) { g.rows *= g.frames; g.frames = 1; }      /* frames follow each other: one long matrix */
+    memset(&plan, 0, sizeof plan);
+    if (wanted) plan = *wanted;
+    aopt__tapgemm_plan(&g, &plan);
+    frames = 256 / plan.tile_rows;
+    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = frames;
+    p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
+    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
+    p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
+    p.frame_tiles = (int)aopt__div_up(g.frames, frames);
+    p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
+    p.a_stages = plan.a_stages; p.b_stages = plan.b_stages;
+    p.a_bytes = plan.tile_rows * (frames + g.taps - 1) * 128;
+    p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
+
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + plan.c_stages * AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.b_stages * AOPT__TG_W_BYTES;
+    if (p.a_stages < 1 || p.b_stages < 1 || p.a_stages > AOPT__TG_MAX_STAGES || p.b_stages > AOPT__TG_MAX_STAGES ||
+        plan.c_stages < 1 || plan.c_stages > 2 || smem > 232448 || frames + g.taps - 1 > 256)
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d a, %d w and %d c stages of %d taps need %d bytes of shared memory, of 232448",
+                         p.a_stages, p.b_stages, plan.c_stages, g.taps, smem);
+    {
+        const int64_t frame_a = g.rows * g.a_row, frame_c = g.rows * g.c_row, tap_w = g.n * g.w_row;
+        const int64_t dim_a[4] = { g.k, g.rows, g.frames + g.taps - 1, g.batch }, row_a[3] = { g.a_row, frame_a, g.batch > 1 ? g.a_batch : frame_a };
+        const int64_t dim_w[4] = { g.k, g.n, g.taps, g.batch }, row_w[3] = { g.w_row, tap_w, g.batch > 1 ? g.w_batch : tap_w };
+        const int64_t dim_c[4] = { g.n, g.rows, g.frames, g.batch }, row_c[3] = { g.c_row, frame_c, g.batch > 1 ? g.c_batch : frame_c };
+        const int store_rows = plan.tile_rows < 128 ? plan.tile_rows : 128;
+        if ((st = aopt__tensor_map(encode, &map_a, "a", g.a, dim_a, row_a, plan.tile_rows, frames + g.taps - 1, err)) != AOPT_OK) return st;
+        if ((st = aopt__tensor_map(encode, &map_w, "w", g.w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+        if ((st = aopt__tensor_map(encode, &map_c, "c", g.c, dim_c, row_c, store_rows, 128 / store_rows, err)) != AOPT_OK) return st;
+    }
+    if (plan.grid == 0) {
+        cudaGetDevice(&device);
+        cudaDeviceGetAttribute(&sm, cudaDevAttrMultiProcessorCount, device);
+        plan.grid = sm;
+    }
+    if (plan.grid > p.tiles) plan.grid = p.tiles;
+    {
+        void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) =
+            plan.c_stages == 1 ? (raw ? aopt_k_tapgemm<1, true> : aopt_k_tapgemm<1, false>)
+                               : (raw ? aopt_k_tapgemm<2, true> : aopt_k_tapgemm<2, false>);
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
+        kernel<<<plan.grid, AOPT__TG_THREADS, smem, stream>>>(map_a, map_w, map_c, p);
+    }
+    return aopt__launched("tap GEMM", err);
+}
+
+/* c[p][n] += bias[n].  c fp16 [P] rows c_row apart.  Launch: one thread per element, grid-stride. */
+__global__ void aopt_k_add_bias(__half *c, const float *bias, int64_t P, int64_t n, int64_t c_row)
+{
+    const int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < P * n; i += step) {
+        __half *v = c + i / n * c_row + i % n;
+        *v = __float2half_rn(__half2float(*v) + bias[i % n]);
+    }
+}
+
+/* The same product through cuBLAS, one strided-batched call per tap: for GPUs without wgmma, and as a check.  c is
+   rounded to fp16 after each tap, which costs about 2 dB at the level of one fp16 rounding.  handle is set to stream. */
+static aopt_status aopt_cuda_tapgemm_cublas(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
+{
+    aopt_status st = aopt__tapgemm_check(g, err);
+    int64_t b;
+    int j;
+    if (st != AOPT_OK) return st;
+    if (g->frames * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(g->frames * g->rows));
+    cublasSetStream(handle, stream);
+    for (j = 0; j < g->taps; j++) {
+        const float beta = j > 0 ? 1.0f : 0.0f;
+        const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(g->frames * g->rows), (int)g->k, &g->alpha,
+            g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + j * g->rows * g->a_row, CUDA_R_16F, (int)g->a_row, g->a_batch,
+            &beta, g->c, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+        if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
+    }
+    for (b = 0; g->bias && b < g->batch; b++) {
+        aopt_k_add_bias<<<1024, 256, 0, stream>>>(g->c + b * g->c_batch, g->bias, g->frames * g->rows, g->n, g->c_row);
+        if ((st = aopt__launched("add bias", err)) != AOPT_OK) return st;
+    }
+    return AOPT_OK;
+}
+
+/* The tap GEMM by the best path: wgmma where handle is NULL, cuBLAS otherwise (the caller asks aopt_cuda_has_wgmma once). */
+static aopt_status aopt_cuda_tapgemm(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
+{
+    return handle ? aopt_cuda_tapgemm_cublas(handle, g, stream, err) : aopt_cuda_tapgemm_wgmma(g, NULL, stream, err);
+}
+
+/* ==== [F3] weights ======================================================================================
+   Once per layer, in double: u[p][t][co][ci] = 2^s * sum over the 3x3 taps of form[p][tap] * w[co][ci][t][tap], rounded to
+   fp16, with the s that brings max|u| into [1/2, 1): far from fp16's limits on both sides.
+   A form is double [products][9] (3x3 taps, row by row), or [1][1] for kernels without height and width. */
+enum { AOPT_WINO_PRODUCTS = 36, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_HEAD_PRODUCTS = 9 };
+
+/* F(4,3) at the points 0, +-a, +-b, infinity: y = A^T [(G g) * (B^T d)].  In fp16 these points lose 3.5 dB less than
+   0, +-1, +-2 and are what makes fp16 F(4x4) better than direct bf16.  Rows of B^T are monic polynomials times
+   AOPT__WINO_ROW (norms 1.6, 1.5, 1.5, 1.0, 1.0, 1.6); A^T is the Vandermonde matrix of the points; G takes the inverse. */
+#define AOPT__WINO_A 0.651
+#define AOPT__WINO_B 1.535
+#define AOPT__WINO_ROW 0.5
+static void aopt_wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
+{
+    static const double point[5] = { 0.0, AOPT__WINO_A, -AOPT__WINO_A, AOPT__WINO_B, -AOPT__WINO_B };
+    int p, q, i, n;
+    memset(at, 0, 24 * sizeof(double)); memset(g, 0, 18 * sizeof(double)); memset(bt, 0, 36 * sizeof(double));
+    for (p = 0; p < 6; p++) {                   /* row p of B^T: the polynomial of all points but its own; infinity: of all */
+        double scale = AOPT__WINO_ROW;
+        bt[p][0] = AOPT__WINO_ROW;
+        for (q = 0, n = 0; q < 5; q++) {
+            if (q == p) continue;
+            for (i = ++n; i > 0; i--) bt[p][i] = bt[p][i - 1] - point[q] * bt[p][i];
+            bt[p][0] *= -point[q];
+            if (p < 5) scale *= point[p] - point[q];
+        }
+        for (i = 0; i < 4; i++) at[i][p] = p < 5 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == 3;
+        for (i = 0; i < 3; i++) g[p][i] = p < 5 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / AOPT__WINO_ROW;
+    }
+}
+static void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9])
+{
+    double at[4][6], g[6][3], bt[6][6];
+    int i;
+    aopt_wino_matrices(at, g, bt);
+    for (i = 0; i < AOPT_WINO_PRODUCTS * 9; i++) form[i] = g[i / 54][i % 9 / 3] * g[i / 9 % 6][i % 3];
+}
+
+/* Nearest-upsample by 2, then 3 taps w0 w1 w2, around low-resolution pixel i (every second one), with
+   a = x[i-1] - x[i], b = x[i] - x[i+1], S = w0+w1+w2 (x outside is 0):
+      y[2i-1] = S x[i] + (w0+w1) a    y[2i] = S x[i] + w0 a    y[2i+1] = S x[i] - w2 b    y[2i+2] = S x[i] - (w1+w2) b
+   Five products for four outputs; over height and width 25 for 16.  Product (y,x), each 0..4 in the order of the sum
+   above, multiplies the input combination (kind[y], kind[x]) with kind 0 = x, 1 = a, 2 = b.
+   Products are stored by combination: xx | xa xb ax bx, 2 each | aa ab ba bb, 4 each, so that nine GEMMs of N = C, 2C, 4C do
+   it.  product[p] = 5*y + x. */
+static const signed char aopt__upsample_product[AOPT_UPSAMPLE_PRODUCTS] = {
+    0, 1, 2, 3, 4, 5, 10, 15, 20, 6, 7, 11, 12, 8, 9, 13, 14, 16, 17, 21, 22, 18, 19, 23, 24 };
+static void aopt_upsample_form(double form[AOPT_UPSAMPLE_PRODUCTS * 9])
+{
+    static const double tap[5][3] = { { 1, 1, 1 }, { 1, 1, 0 }, { 1, 0, 0 }, { 0, 0, -1 }, { 0, -1, -1 } };
+    int i;
+    for (i = 0; i < AOPT_UPSAMPLE_PRODUCTS * 9; i++) {
+        const int product = aopt__upsample_product[i / 9];
+        form[i] = tap[product / 5][i % 9 / 3] * tap[product % 5][i % 3];
+    }
+}
+/* The taps themselves, as nine products: the head sums them after the GEMM. */
+static void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9])
+{
+    int i;
+    for (i = 0; i < AOPT_HEAD_PRODUCTS * 9; i++) form[i] = i / 9 == i % 9;
+}
+
+typedef struct aopt_conv_form {
+    const double *form; int products, taps;     /* host [products][taps], taps 1 or 9 */
+    int frames_first;                           /* 0: u[p][t][co][ci]; 1: u[t][p][co][ci] */
+} aopt_conv_form;
+
+/* One thread per (t, co, ci); u NULL: only the maximum.  w f32 [co][ci][kt][taps] on the device.
+   max: largest |sum| as the bits of a float, unscaled.  Launch: grid-stride. */
+__global__ void aopt_k_conv_weights(const float *w, const double *form, int products, int taps, int kt, int co, int ci,
+                                    int64_t product_step, int64_t frame_step, double scale, __half *u, unsigned int *max)
+{
+    const int64_t n = (int64_t)kt * co * ci, step = (int64_t)gridDim.x * blockDim.x;
+    float top = 0.0f;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+        const int64_t pair = i % ((int64_t)co * ci);
+        const int t = (int)(i / ((int64_t)co * ci));
+        double g[9];
+        for (int j = 0; j < taps; j++) g[j] = (double)w[(pair * kt + t) * taps + j];
+        for (int p = 0; p < products; p++) {
+            double sum = 0.0;
+            for (int j = 0; j < taps; j++) sum += form[p * taps + j] * g[j];
+            if (u) u[p * product_step + t * frame_step + pair] = __double2half(sum * scale);
+            top = fabs(sum) <= 3e38 ? fmaxf(top, fabsf((float)sum)) : INFINITY;     /* fmaxf alone would drop NaN */
+        }
+    }
+    if (max) atomicMax(max, __float_as_uint(top));      /* non-negative floats order as their bits; max is order-free */
+}
+
+/* u fp16 on the device, products*kt*co*ci elements; w f32 device [co][ci][kt][taps].  *alpha = 2^-s undoes the scale.
+   Blocks; allocates and frees a little device memory; for building, not for decoding. */
+static aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *w, int co, int ci, int kt, __half *u, float *alpha, aopt_error *err)
+{
+    const int64_t pair = (int64_t)co * ci;
+    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps);
+    unsigned char *scratch = NULL;
+    unsigned int bits = 0;
+    float top;
+    int e = 0;
+    aopt_status st;
+    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + sizeof bits);
+    if (c != cudaSuccess) return aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
+    unsigned int *max = (unsigned int *)(scratch + form_bytes);
+    const int64_t product_step = f->frames_first ? pair : kt * pair, frame_step = f->frames_first ? f->products * pair : pair;
+    cudaMemcpy(scratch, f->form, form_bytes, cudaMemcpyHostToDevice);
+    cudaMemset(max, 0, sizeof bits);
+    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, 1.0, NULL, max);
+    c = cudaMemcpy(&bits, max, sizeof bits, cudaMemcpyDeviceToHost);
+    memcpy(&top, &bits, sizeof top);
+    if (c == cudaSuccess && top > 0.0f && top <= 3e38f) frexp((double)top, &e);     /* top = m * 2^e, m in [1/2, 1) */
+    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
+    st = aopt__launched("conv weights", err);
+    if (st == AOPT_OK && (c = cudaDeviceSynchronize()) != cudaSuccess) st = aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
+    if (st == AOPT_OK && !(top <= 3e38f)) st = aopt_fail(err, AOPT_E_VALUE, "conv weights: NaN or infinity among %d x %d x %d weights", co, ci, kt);
+    cudaFree(scratch);
+    *alpha = (float)ldexp(1.0, e);
+    return st;
+}
+
+/* ==== [F4] norm ========================================================================================= */
+/* Sum 16 per-pixel values over the 32 lanes: lane l returns the sum for pixel l/2.  A fixed tree: deterministic. */
+static __device__ __forceinline__ float aopt__reduce16(float (&v)[16])
+{
+    const int lane = (int)threadIdx.x & 31;
+#pragma unroll
+    for (int n = 8; n >= 1; n >>= 1) {
+        const bool high = (lane & (2 * n)) != 0;
+#pragma unroll
+        for (int i = 0; i < n; i++) {
+            const float give = high ? v[i] : v[i + n], keep = high ? v[i + n] : v[i];
+            v[i] = keep + __shfl_xor_sync(0xffffffffu, give, 2 * n);
+        }
+    }
+    return v[0] + __shfl_xor_sync(0xffffffffu, v[0], 1);
+}
+static __device__ __forceinline__ float aopt__norm_factor(float sum_sq, float sqrt_c)
+{
+    return sqrt_c / fmaxf(sqrtf(sum_sq), 1e-12f);
+}
+
+/* r of a tensor that no transform wrote.  x fp16 [P][C], r f32 [P].  norm_c: channels that are not padding.
+   Launch: one warp per position, 8 per block.  Traffic: 2*P*C bytes. */
+__global__ void aopt_k_norm_factor(const __half *x, float *r, int64_t P, int C, float sqrt_c)
+{
+    const int lane = (int)threadIdx.x & 31;
+    const int64_t p = (int64_t)blockIdx.x * 8 + (threadIdx.x >> 5);
+    float ss = 0.0f;
+    if (p >= P) return;
+    for (int c = 2 * lane; c < C; c += 64) {
+        const float2 v = __half22float2(*(const __half2 *)(x + p * C + c));
+        ss = fmaf(v.x, v.x, fmaf(v.y, v.y, ss));
+    }
+    for (int d = 16; d > 0; d >>= 1) ss += __shfl_xor_sync(0xffffffffu, ss, d);
+    if (lane == 0) r[p] = aopt__norm_factor(ss, sqrt_c);
+}
+static aopt_status aopt_cuda_norm_factor(const __half *x, float *r, int64_t P, int C, int norm_c, cudaStream_t stream, aopt_error *err)
+{
+    aopt_k_norm_factor<<<(unsigned)aopt__div_up(P, 8), 256, 0, stream>>>(x, r, P, C, sqrtf((float)norm_c));
+    return aopt__launched("norm factor", err);
+}
+
+/* y = silu(x * r * gamma).  x, y fp16 [P][C] (y may be x), r f32 [P], gamma f32 [C].
+   Launch: 8 channels per thread.  Traffic: 4*P*C bytes. */
+__global__ void aopt_k_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C)
+{
+    const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, n = C / 8;
+    if (i >= P * n) return;
+    const int c = (int)(i % n) * 8;
+    const float k = r[i / n];
+    union { uint4 q; __half h[8]; } v;
+    v.q = *(const uint4 *)(x + i * 8);
+#pragma unroll
+    for (int j = 0; j < 8; j++) v.h[j] = __float2half_rn(aopt__silu(__half2float(v.h[j]) * (k * gamma[c + j]), 1.0f));
+    *(uint4 *)(y + i * 8) = v.q;
+}
+static aopt_status aopt_cuda_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
+{
+    aopt_k_norm_silu<<<(unsigned)aopt__div_up(P * (C / 8), 256), 256, 0, stream>>>(x, r, gamma, y, P, C);
+    return aopt__launched("norm and SiLU", err);
+}
+
+/* ==== [F5] Winograd transforms ==========================================================================
+   Tiles are 4x4 positions, ceil(H/4) rows of ceil(W/4), counted row by row; product p = 6*k + l, k along H, l along W. */
+
+/* B^T d along one axis, rows monic (AOPT__WINO_ROW is applied to the data before).  12 FMA a channel. */
+static __device__ __forceinline__ void aopt__wino_bt(const float2 (&d)[6], float2 (&o)[6])
+{
+    const float a = (float)AOPT__WINO_A, b = (float)AOPT__WINO_B, a2 = (float)(AOPT__WINO_A * AOPT__WINO_A), b2 = (float)(AOPT__WINO_B * AOPT__WINO_B);
+    const float prod = (float)(AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_B * AOPT__WINO_B), sum = (float)(AOPT__WINO_A * AOPT__WINO_A + AOPT__WINO_B * AOPT__WINO_B);
+#define AOPT__AXIS(x) do { \
+        const float t1 = fmaf(-b2, d[2].x, d[4].x), t2 = fmaf(-b2, d[1].x, d[3].x), t3 = fmaf(-a2, d[2].x, d[4].x), t4 = fmaf(-a2, d[1].x, d[3].x); \
+        o[0].x = fmaf(prod, d[0].x, fmaf(-sum, d[2].x, d[4].x)); \
+        o[1].x = fmaf(a, t2, t1); o[2].x = fmaf(-a, t2, t1); \
+        o[3].x = fmaf(b, t4, t3); o[4].x = fmaf(-b, t4, t3); \
+        o[5].x = fmaf(prod, d[1].x, fmaf(-sum, d[3].x, d[5].x)); } while (0)
+    AOPT__AXIS(x);
+    AOPT__AXIS(y);
+#undef AOPT__AXIS
+}
+
+/* v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.
+   x          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
+   history    fp16 [2][H][W][C], the two frames before   r_history  f32 [2][H][W]; both NULL at the start of a clip: zeros
+   gamma      f32 [C], unused without r                  v          fp16 [36][frames + 2][tiles][C], history first */
+typedef struct aopt_wino_input {
+    const __half *x, *history;
+    const float *r, *r_history, *gamma;
+    __half *v;
+    int64_t frames, H, W;
+    int C;
+} aopt_wino_input;
+
+/* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU and both passes in f32, one rounding.
+   Launch     8 warps a block; a warp walks down a strip of `strip` tiles, 64 channels, 2 a lane: the two rows that
+              neighbouring tiles share stay in registers, the two columns are computed twice.  Warps of a block are
+              slices_n channel slices times 8/slices_n tiles side by side.
+   Traffic    x read 1.5 times (once from DRAM), v written once: 2*C + 4.5*C bytes a position. */
+template <bool NORM>
+__global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int slices_n, int strip)
+{
+    const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + 3) / 4, tiles_x = (W + 3) / 4;
+    const int slice_blocks = ((C + 63) / 64 + slices_n - 1) / slices_n;
+    const int c = ((int)blockIdx.x % slice_blocks * slices_n + warp % slices_n) * 64 + 2 * lane;
+    const int tx = (int)blockIdx.x / slice_blocks * (8 / slices_n) + warp / slices_n;
+    const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
+    const int64_t f = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
+    if (c >= C || tx >= tiles_x) return;
+
+    const __half *x = f >= 2 ? a.x + (f - 2) * P * C : a.history ? a.history + f * P * C : NULL;
+    const float *r = !NORM || !x ? NULL : f >= 2 ? a.r + (f - 2) * P : a.r_history + f * P;
+    float2 gamma = make_float2(1.0f, 1.0f), row[6][6];
+    if (NORM) gamma = *(const float2 *)(a.gamma + c);
+    __half *v = a.v + (f * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
+    const int64_t plane = (a.frames + 2) * tiles * C;
+
+    for (int ty = ty0; ty < ty1; ty++, v += (int64_t)tiles_x * C) {
+        const int first = ty == ty0 ? 0 : 2;
+#pragma unroll
+        for (int part = 0; part < 2; part++) {      /* rows 0-1 on the first tile of the strip, rows 2-5 always */
+            if (part == 0 && first) continue;
+            __half2 q[4][6];
+            float s[4][6];
+#pragma unroll
+            for (int i = 0; i < (part ? 4 : 2); i++)
+#pragma unroll
+                for (int j = 0; j < 6; j++) {
+                    const int py = 4 * ty - 1 + i + 2 * part, px = 4 * tx - 1 + j;
+                    const bool in = x && py >= 0 && py < H && px >= 0 && px < W;
+                    const int64_t at = (int64_t)py * W + px;
+                    q[i][j] = __floats2half2_rn(0.0f, 0.0f);
+                    s[i][j] = 0.0f;
+                    if (in) q[i][j] = *(const __half2 *)(x + at * C + c);
+                    if (NORM && in) s[i][j] = r[at];
+                }
+#pragma unroll
+            for (int i = 0; i < (part ? 4 : 2); i++) {
+                float2 d[6];
+#pragma unroll
+                for (int j = 0; j < 6; j++) {
+                    const float2 u = __half22float2(q[i][j]);
+                    const float scale = (float)(AOPT__WINO_ROW * AOPT__WINO_ROW);
+                    if (NORM) d[j] = make_float2(aopt__silu(u.x * (s[i][j] * gamma.x), 1.0f / scale), aopt__silu(u.y * (s[i][j] * gamma.y), 1.0f / scale));
+                    else d[j] = make_float2(u.x * scale, u.y * scale);
+                }
+                aopt__wino_bt(d, row[i + 2 * part]);
+            }
+        }
+#pragma unroll
+        for (int l = 0; l < 6; l++) {
+            float2 d[6], o[6];
+#pragma unroll
+            for (int i = 0; i < 6; i++) d[i] = row[i][l];
+            aopt__wino_bt(d, o);
+#pragma unroll
+            for (int k = 0; k < 6; k++) *(__half2 *)(v + (6 * k + l) * plane) = __floats2half2_rn(o[k].x, o[k].y);
+            row[0][l] = row[4][l];
+            row[1][l] = row[5][l];
+        }
+    }
+}
+/* slices_n: 1, 2, 4 or 8; strip: tiles per warp; 0 = chosen. */
+static aopt_status aopt_cuda_wino_input_tuned(const aopt_wino_input *a, int slices_n, int strip, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t tiles_y = aopt__div_up(a->H, 4), tiles_x = aopt__div_up(a->W, 4), slices = aopt__div_up(a->C, 64);
+    dim3 grid;
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
+    if (slices_n == 0) slices_n = 1;
+    if (strip == 0) strip = 4;
+    grid = dim3((unsigned)(aopt__div_up(slices, slices_n) * aopt__div_up(tiles_x, 8 / slices_n)), (unsigned)aopt__div_up(tiles_y, strip), (unsigned)(a->frames + 2));
+    if (a->r) aopt_k_wino_input<true><<<grid, 256, 0, stream>>>(*a, slices_n, strip);
+    else aopt_k_wino_input<false><<<grid, 256, 0, stream>>>(*a, slices_n, strip);
+    return aopt__launched("Winograd input", err);
+}
+static aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
+{
+    return aopt_cuda_wino_input_tuned(a, 0, 0, stream, err);
+}
+
+/* V channels as fp32 from fp16 memory, V = 2 or 4. */
+template <int V> static __device__ __forceinline__ void aopt__load(const __half *p, float (&o)[V])
+{
+    union { uint2 q; uint32_t w[2]; __half2 h[2]; } u;
+    if (V == 4) u.q = *(const uint2 *)p; else u.w[0] = *(const uint32_t *)p;
+#pragma unroll
+    for (int i = 0; i < V / 2; i++) { const float2 f = __half22float2(u.h[i]); o[2 * i] = f.x; o[2 * i + 1] = f.y; }
+}
+/* Round V channels to fp16, store them, return the sum of squares of what was stored. */
+template <int V> static __device__ __forceinline__ float aopt__store(__half *p, const float (&v)[V])
+{
+    union { uint2 q; uint32_t w[2]; __half2 h[2]; } u;
+    float ss = 0.0f;
+#pragma unroll
+    for (int i = 0; i < V / 2; i++) {
+        u.h[i] = __floats2half2_rn(v[2 * i], v[2 * i + 1]);
+        const float2 f = __half22float2(u.h[i]);
+        ss = fmaf(f.x, f.x, fmaf(f.y, f.y, ss));
+    }
+    if (V == 4) *(uint2 *)p = u.q; else *(uint32_t *)p = u.w[0];
+    return ss;
+}
+/* Finish the sums of squares of a 4x4 patch whose channels are spread over the lanes and blockDim.y warps; lanes 0..15 of
+   warp y = 0 return the norm factor of pixel `lane`.  Blocks are (32, warps, patches); every thread must call. */
+static __device__ __forceinline__ float aopt__patch_norm(float (&ss)[16], float sqrt_c)
+{
+    __shared__ float part[8][16];
+    const int lane = (int)threadIdx.x, warp = (int)threadIdx.y + (int)blockDim.y * (int)threadIdx.z;
+    const float sum = aopt__reduce16(ss);
+    float total = 0.0f;
+    if (!(lane & 1)) part[warp][lane >> 1] = sum;
+    __syncthreads();
+    if (threadIdx.y == 0 && lane < 16)
+        for (int i = 0; i < (int)blockDim.y; i++) total += part[warp + i][lane];
+    return aopt__norm_factor(total, sqrt_c);
+}
+
+/* A^T m along one axis; element stride of m and o is the caller's layout.  About 13 operations. */
+template <int V> static __device__ __forceinline__ void aopt__wino_at(const float (&m)[6][V], float (&o)[4][V])
+{
+    const float a = (float)AOPT__WINO_A, b = (float)AOPT__WINO_B, a2 = (float)(AOPT__WINO_A * AOPT__WINO_A), b2 = (float)(AOPT__WINO_B * AOPT__WINO_B);
+    const float a3 = (float)(AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_A), b3 = (float)(AOPT__WINO_B * AOPT__WINO_B * AOPT__WINO_B);
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        const float s1 = m[1][v] + m[2][v], d1 = m[1][v] - m[2][v], s2 = m[3][v] + m[4][v], d2 = m[3][v] - m[4][v];
+        o[0][v] = m[0][v] + s1 + s2;
+        o[1][v] = fmaf(a, d1, b * d2);
+        o[2][v] = fmaf(a2, s1, b2 * s2);
+        o[3][v] = fmaf(a3, d1, fmaf(b3, d2, m[5][v]));
+    }
+}
+
+/* y = alpha * A^T m A + bias + residual, and the norm factor of y.
+   m         fp16 [36][frames][tiles][C]                alpha     2^-s of the weights, times the change of stream scale
+   bias      f32 [C], already in y's scale              residual  fp16 [frames][H][W][C] in y's scale, or NULL; may be y
+   y         fp16 [frames][H][W][C]                     r         f32 [frames][H][W], or NULL
+   norm_c    channels that are not padding */
+typedef struct aopt_wino_output {
+    const __half *m;
+    float alpha;
+    const float *bias;
+    const __half *residual;
+    __half *y;
+    float *r;
+    int64_t frames, H, W;
+    int C, norm_c;
+} aopt_wino_output;
+
+/* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
+   Launch     blocks (32, warps, patches), 256 threads: `warps` warps share a tile's channels, V a lane, and loop over the rest.
+   Traffic    4.5*C + 2*C (residual) + 2*C bytes a position, each once. */
+template <int V>
+__global__ void __launch_bounds__(256) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
+{
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + 3) / 4, tiles_y = (H + 3) / 4;
+    const int tiles = tiles_x * tiles_y, tile = (int)blockIdx.x * (int)blockDim.z + (int)threadIdx.z;
+    const int ty = tile / tiles_x, tx = tile % tiles_x;
+    const int64_t f = (int64_t)blockIdx.y, plane = a.frames * tiles * C, position = (f * H + 4 * ty) * W + 4 * tx;
+    float ss[16];
+#pragma unroll
+    for (int i = 0; i < 16; i++) ss[i] = 0.0f;
+
+    for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * V; tile < tiles && c < C; c += (int)blockDim.y * 32 * V) {
+        const __half *m = a.m + (f * tiles + tile) * C + c;
+        float col[6][4][V], bias[V];
+#pragma unroll
+        for (int l = 0; l < 6; l++) {
+            float d[6][V];
+#pragma unroll
+            for (int k = 0; k < 6; k++) aopt__load<V>(m + (6 * k + l) * plane, d[k]);
+            aopt__wino_at<V>(d, col[l]);
+        }
+#pragma unroll
+        for (int v = 0; v < V; v++) bias[v] = a.bias[c + v];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float d[6][V], o[4][V];
+#pragma unroll
+            for (int l = 0; l < 6; l++)
+#pragma unroll
+                for (int v = 0; v < V; v++) d[l][v] = col[l][i][v];
+            aopt__wino_at<V>(d, o);
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const int64_t at = (position + (int64_t)i * W + j) * C + c;
+                float res[V];
+                if (4 * ty + i >= H || 4 * tx + j >= W) continue;
+#pragma unroll
+                for (int v = 0; v < V; v++) res[v] = bias[v];
+                if (a.residual) {
+                    float e[V];
+                    aopt__load<V>(a.residual + at, e);
+#pragma unroll
+                    for (int v = 0; v < V; v++) res[v] += e[v];
+                }
+#pragma unroll
+                for (int v = 0; v < V; v++) o[j][v] = fmaf(o[j][v], a.alpha, res[v]);
+                ss[4 * i + j] += aopt__store<V>(a.y + at, o[j]);
+            }
+        }
+    }
+    if (a.r) {
+        const float r = aopt__patch_norm(ss, sqrt_c);
+        const int i = (int)threadIdx.x >> 2, j = (int)threadIdx.x & 3;
+        if (threadIdx.y == 0 && threadIdx.x < 16 && tile < tiles && 4 * ty + i < H && 4 * tx + j < W) a.r[position + (int64_t)i * W + j] = r;
+    }
+}
+
+/* Warps that share one patch, V channels a lane: a power of two, 1 to 8. */
+static int aopt__patch_warps(int C, int V)
+{
+    int warps = 1;
+    while (warps < 8 && warps * 32 * V < C) warps *= 2;
+    return warps;
+}
+/* V: channels a lane, 2 or 4. */
+static aopt_status aopt_cuda_wino_output_tuned(const aopt_wino_output *a, int V, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
+    const int warps = aopt__patch_warps(a->C, V);
+    const dim3 block(32, (unsigned)warps, (unsigned)(8 / warps)), grid((unsigned)aopt__div_up(tiles, 8 / warps), (unsigned)a->frames);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
+    if (V == 2) aopt_k_wino_output<2><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
+    else aopt_k_wino_output<4><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
+    return aopt__launched("Winograd output", err);
+}
+static aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
+{
+    return aopt_cuda_wino_output_tuned(a, 4, stream, err);
+}
+
+/* ==== [F6] upsample transforms ==========================================================================
+   Centres are the even low-resolution positions, (H/2 + 1) rows of (W/2 + 1): centre (i, j) is position (2i, 2j) and makes
+   output rows 4i-1 .. 4i+2, columns 4j-1 .. 4j+2.  R = frames * centres. */
+
+/* v[k] = the nine combinations of x around each centre, order xx | xa xb ax bx | aa ab ba bb, first letter along H.
+   x         fp16 [frames/phases][H][W][phases*C]: frame f is phase f % phases of the channels, as a time convolution
+             that doubles the frames leaves them; phases 1: [frames][H][W][C]
+   v         fp16 [9] planes of [frames][centres][C], v_plane elements apart */
+typedef struct aopt_upsample_input {
+    const __half *x;
+    __half *v;
+    int64_t v_plane, frames, H, W;
+    int C, phases;
+} aopt_upsample_input;
+
+/* Differences in f32, one rounding.  Reference: upsample_input_ref.  Launch: 4 channels per thread.
+   Traffic: x once from DRAM (2.25 times through caches), v written once: 2*C + 4.5*C bytes a low-resolution position. */
+__global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample_input a, int64_t n)
+{
+    const int64_t id = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (id >= n) return;
+    const int lanes = a.C / 4, cw = (int)a.W / 2 + 1, ch = (int)a.H / 2 + 1;
+    const int c = (int)(id % lanes) * 4;
+    const int64_t centre = id / lanes;              /* over frames too */
+    const int j = (int)(centre % cw), i = (int)(centre / cw % ch);
+    const int64_t f = centre / cw / ch;
+    const __half *x = a.x + (f / a.phases * a.H * a.W * a.phases + f % a.phases) * a.C + c;
+    float d[3][3][4], h[3][3][4];
+#pragma unroll
+    for (int y = 0; y < 3; y++)
+#pragma unroll
+        for (int k = 0; k < 3; k++) {
+            const int py = 2 * i - 1 + y, px = 2 * j - 1 + k;
+#pragma unroll
+            for (int v = 0; v < 4; v++) d[y][k][v] = 0.0f;
+            if (py >= 0 && py < a.H && px >= 0 && px < a.W) aopt__load<4>(x + ((int64_t)py * a.W + px) * a.phases * a.C, d[y][k]);
+        }
+#pragma unroll
+    for (int v = 0; v < 4; v++) {
+#pragma unroll
+        for (int y = 0; y < 3; y++) { h[y][0][v] = d[y][1][v]; h[y][1][v] = d[y][0][v] - d[y][1][v]; h[y][2][v] = d[y][1][v] - d[y][2][v]; }
+#pragma unroll
+        for (int k = 0; k < 3; k++) { d[0][k][v] = h[1][k][v]; d[1][k][v] = h[0][k][v] - h[1][k][v]; d[2][k][v] = h[1][k][v] - h[2][k][v]; }
+    }
+    __half *v = a.v + centre * a.C + c;
+#pragma unroll
+    for (int y = 0; y < 3; y++)
+#pragma unroll
+        for (int k = 0; k < 3; k++) {
+            const int plane = y == 0 ? k : k == 0 ? 2 + y : 2 + 2 * y + k;
+            (void)aopt__store<4>(v + plane * a.v_plane, d[y][k]);
+        }
+}
+static aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t n = a->frames * (a->H / 2 + 1) * (a->W / 2 + 1) * (a->C / 4);
+    if (a->C % 8 || a->C < 8 || a->phases < 1 || a->frames < 1 || a->frames % a->phases || a->v_plane % 8 || n / 256 > INT32_MAX)
+        return aopt_fail(err, AOPT_E_ARG, "upsample input: %lld frames in %d phases, C %d, plane %lld: C and plane must be multiples of 8",
+                         (long long)a->frames, a->phases, a->C, (long long)a->v_plane);
+    aopt_k_upsample_input<<<(unsigned)aopt__div_up(n, 256), 256, 0, stream>>>(*a, n);
+    return aopt__launched("upsample input", err);
+}
+
+/* The three GEMMs between the transforms: v as above, u of aopt_upsample_form, m fp16 [25*R*C]: [R][C] | [4][R][2C] | [4][R][4C].
+   handle as for aopt_cuda_tapgemm. */
+static aopt_status aopt_cuda_upsample_gemm(cublasHandle_t handle, const __half *v, int64_t v_plane, const __half *u, __half *m, int64_t R,
+                                           int ci, int co, cudaStream_t stream, aopt_error *err)
+{
+    static const int batch[3] = { 1, 4, 4 }, wide[3] = { 1, 2, 4 };
+    aopt_status st = AOPT_OK;
+    int i;
+    for (i = 0; i < 3 && st == AOPT_OK; i++) {
+        aopt_tapgemm g;
+        memset(&g, 0, sizeof g);
+        g.batch = batch[i]; g.frames = 1; g.rows = R; g.taps = 1;
+        g.n = (int64_t)wide[i] * co; g.k = ci; g.alpha = 1.0f;
+        g.a = v; g.a_row = ci; g.a_batch = v_plane;
+        g.w = u; g.w_row = ci; g.w_batch = g.n * ci;
+        g.c = m; g.c_row = g.n; g.c_batch = R * g.n;
+        st = aopt_cuda_tapgemm(handle, &g, stream, err);
+        v += batch[i] * v_plane;
+        u += batch[i] * g.n * ci;
+        m += batch[i] * R * g.n;
+    }
+    return st;
+}
+
+/* y = alpha * (sums of products) + bias + shortcut_scale * shortcut, and the norm factor of y.
+   m          fp16 [25*R*C], see aopt_cuda_upsample_gemm
+   y          fp16 [frames][2H][2W][C]                  r       f32 [frames][2H][2W], or NULL
+   shortcut   fp16 [.][H][W][shortcut_c], the stage's input, or NULL.  The official DupUp3D as an index: output frame f is
+              phase u = (f + skip) % factor_t of input frame (f + skip) / factor_t, and channel o of pixel (y, x) is channel
+              ((o*factor_t + u)*4 + (y%2)*2 + x%2) / repeat of pixel (y/2, x/2), repeat = norm_c*factor_t*4 / channels of the input
+   skip       factor_t - 1 in the chunk that starts a clip, else 0
+   alpha, bias, norm_c as in aopt_wino_output */
+typedef struct aopt_upsample_output {
+    const __half *m;
+    float alpha;
+    const float *bias;
+    const __half *shortcut;
+    float shortcut_scale;
+    int shortcut_c, repeat, factor_t, skip;
+    __half *y;
+    float *r;
+    int64_t frames, H, W;
+    int C, norm_c;
+} aopt_upsample_output;
+
+static __device__ __forceinline__ void aopt__shortcut(const aopt_upsample_output &a, const __half *x, int o, int phase, float (&v)[4])
+{
+    if (a.repeat == 4 * a.factor_t) {
+        aopt__load<4>(x + o, v);
+    } else if (a.repeat == 2 * a.factor_t) {        /* every second of eight channels */
+        union { uint4 q; __half h[8]; } u;
+        u.q = *(const uint4 *)(x + 2 * o);
+        const bool odd = phase >= a.repeat;
+#pragma unroll
+        for (int i = 0; i < 4; i++) v[i] = __half2float(odd ? u.h[2 * i + 1] : u.h[2 * i]);
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int src = ((o + i) * a.factor_t * 4 + phase) / a.repeat;
+            v[i] = src < a.shortcut_c ? __half2float(x[src]) : 0.0f;
+        }
+    }
+}
+
+/* Reference: upsample_output_ref.  Launch as aopt_k_wino_output, a patch being the 4x4 outputs of a centre.
+   Traffic: 3.125*C (m) + 0.5*shortcut_c (shortcut, from caches after the first) + 2*C bytes an output position. */
+__global__ void __launch_bounds__(256) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
+{
+    const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
+    const int centre = (int)blockIdx.x * (int)blockDim.z + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
+    const int64_t f = (int64_t)blockIdx.y, R = a.frames * centres, row = f * centres + centre;
+    const int y0 = 4 * ci - 1, x0 = 4 * cj - 1, u = (int)((f + a.skip) % a.factor_t);
+    const __half *shortcut = a.shortcut ? a.shortcut + (f + a.skip) / a.factor_t * H * W * a.shortcut_c : NULL;
+    float ss[16];
+#pragma unroll
+    for (int i = 0; i < 16; i++) ss[i] = 0.0f;
+
+    for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * 4; centre < centres && c < C; c += (int)blockDim.y * 128) {
+        const __half *m0 = a.m + row * C + c, *m1 = a.m + R * C + row * 2 * C + c, *m2 = a.m + 9 * R * C + row * 4 * C + c;
+        float top[4][4], mid[4];
+        aopt__load<4>(m0, mid);
+#pragma unroll
+        for (int s = 0; s < 4; s++) {               /* xx and xa, xb: what all rows of the patch share */
+            aopt__load<4>(m1 + (s >> 1) * R * 2 * C + (s & 1) * C, top[s]);
+#pragma unroll
+            for (int v = 0; v < 4; v++) top[s][v] += mid[v];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float side[4];
+            aopt__load<4>(m1 + (2 + (i >> 1)) * R * 2 * C + (i & 1) * C, side);
+#pragma unroll
+            for (int s = 0; s < 4; s++) {
+                const int y = y0 + i, x = x0 + s;
+                float v[4], add[4];
+                aopt__load<4>(m2 + ((i >> 1) * 2 + (s >> 1)) * R * 4 * C + ((i & 1) * 2 + (s & 1)) * C, v);
+                if (y < 0 || y >= 2 * H || x < 0 || x >= 2 * W) continue;
+#pragma unroll
+                for (int k = 0; k < 4; k++) add[k] = a.bias[c + k];
+                if (shortcut) {
+                    float e[4];
+                    aopt__shortcut(a, shortcut + ((int64_t)(y >> 1) * W + (x >> 1)) * a.shortcut_c, c, u * 4 + (y & 1) * 2 + (x & 1), e);
+#pragma unroll
+                    for (int k = 0; k < 4; k++) add[k] = fmaf(e[k], a.shortcut_scale, add[k]);
+                }
+#pragma unroll
+                for (int k = 0; k < 4; k++) v[k] = fmaf(v[k] + (top[s][k] + side[k]), a.alpha, add[k]);
+                ss[4 * i + s] += aopt__store<4>(a.y + ((f * 2 * H + y) * 2 * W + x) * C + c, v);
+            }
+        }
+    }
+    if (a.r) {
+        const float r = aopt__patch_norm(ss, sqrt_c);
+        const int y = y0 + ((int)threadIdx.x >> 2), x = x0 + ((int)threadIdx.x & 3);
+        if (threadIdx.y == 0 && threadIdx.x < 16 && centre < centres && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[(f * 2 * H + y) * 2 * W + x] = r;
+    }
+}
+static aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
+    const int warps = aopt__patch_warps(a->C, 4);
+    const dim3 block(32, (unsigned)warps, (unsigned)(8 / warps)), grid((unsigned)aopt__div_up(centres, 8 / warps), (unsigned)a->frames);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
+        (a->shortcut && (a->shortcut_c % 8 || a->repeat < 1)))
+        return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels repeated %d: channels must be multiples of 8",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->repeat);
+    aopt_k_upsample_output<<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
+    return aopt__launched("upsample output", err);
+}
+
+/* ==== [F7] head =========================================================================================
+   The last convolution has 12 outputs: its nine spatial taps become columns of one tap GEMM, n = 9*12 = 108, and are
+   summed here.  Video channel c, pixel (2y+q, 2x+s) is output c*4 + s*2 + q (unpatchify), clamped to [-1, 1]. */
+enum { AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
+
+/* video[c][f][2y+q][2x+s] = clamp(alpha * sum over ky, kx of g[f][y+ky-1][x+kx-1][(3*ky+kx)*12 + o] + bias[o])
+   g      fp16 [frames][H][W][112], the last 4 unused      bias   f32 [12]
+   video  f32, 3 channels video_channel elements apart, each [frames][2H][2W]
+   Reference: head_ref.  Launch: one thread per position.  Traffic: 216 + 48 bytes a position. */
+__global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel,
+                                                   int64_t n, int H, int W)
+{
+    const int64_t p = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (p >= n) return;
+    const int x = (int)(p % W), y = (int)(p / W % H);
+    float o[12];
+#pragma unroll
+    for (int i = 0; i < 12; i++) o[i] = 0.0f;
+#pragma unroll
+    for (int tap = 0; tap < 9; tap++) {
+        const int dy = tap / 3 - 1, dx = tap % 3 - 1;
+        if (y + dy < 0 || y + dy >= H || x + dx < 0 || x + dx >= W) continue;
+#pragma unroll
+        for (int i = 0; i < 3; i++) {
+            float v[4];
+            aopt__load<4>(g + (p + (int64_t)dy * W + dx) * AOPT_HEAD_ROW + tap * 12 + 4 * i, v);
+#pragma unroll
+            for (int k = 0; k < 4; k++) o[4 * i + k] += v[k];
+        }
+    }
+    float *out = video + (p / W * 2) * (2 * (int64_t)W) + 2 * x;    /* p / W counts rows over all frames */
+#pragma unroll
+    for (int c = 0; c < 3; c++)
+#pragma unroll
+        for (int q = 0; q < 2; q++) {
+            const float v0 = fmaf(o[4 * c + q], alpha, bias[4 * c + q]), v1 = fmaf(o[4 * c + 2 + q], alpha, bias[4 * c + 2 + q]);
+            *(float2 *)(out + c * video_channel + q * 2 * (int64_t)W) = make_float2(fminf(fmaxf(v0, -1.0f), 1.0f), fminf(fmaxf(v1, -1.0f), 1.0f));
+        }
+}
+static aopt_status aopt_cuda_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int64_t frames,
+                                  int64_t H, int64_t W, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t n = frames * H * W;
+    aopt_k_head<<<(unsigned)aopt__div_up(n, 256), 256, 0, stream>>>(g, alpha, bias, video, video_channel, n, (int)H, (int)W);
+    return aopt__launched("head", err);
+}
+
+#endif /* AUTOOPT_FAST_CUH */
