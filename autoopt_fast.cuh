@@ -29,6 +29,9 @@
 /* 1 in a module that holds the sm_90a kernels; read by aopt_cuda_has_wgmma. */
 static __device__ const int aopt__module_has_wgmma = AOPT__SM90A;
 
+/* Hide a loop-invariant stride from the compiler, which would otherwise keep dozens of multiples of it in registers. */
+static __device__ __forceinline__ int64_t aopt__opaque(int64_t x) { asm volatile("" : "+l"(x)); return x; }
+
 static __device__ __forceinline__ float aopt__ex2(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 static __device__ __forceinline__ float aopt__rcp(float x) { float y; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 
@@ -616,18 +619,21 @@ static aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *
 
 /* ==== [F4] norm ========================================================================================= */
 /* Sum 16 per-pixel values over the 32 lanes: lane l returns the sum for pixel l/2.  A fixed tree: deterministic. */
+template <int N> static __device__ __forceinline__ void aopt__reduce_step(float (&v)[16])
+{
+    const bool high = (threadIdx.x & (2 * N)) != 0;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const float give = high ? v[i] : v[i + N], keep = high ? v[i + N] : v[i];
+        v[i] = keep + __shfl_xor_sync(0xffffffffu, give, 2 * N);
+    }
+}
 static __device__ __forceinline__ float aopt__reduce16(float (&v)[16])
 {
-    const int lane = (int)threadIdx.x & 31;
-#pragma unroll
-    for (int n = 8; n >= 1; n >>= 1) {
-        const bool high = (lane & (2 * n)) != 0;
-#pragma unroll
-        for (int i = 0; i < n; i++) {
-            const float give = high ? v[i] : v[i + n], keep = high ? v[i + n] : v[i];
-            v[i] = keep + __shfl_xor_sync(0xffffffffu, give, 2 * n);
-        }
-    }
+    aopt__reduce_step<8>(v);
+    aopt__reduce_step<4>(v);
+    aopt__reduce_step<2>(v);
+    aopt__reduce_step<1>(v);
     return v[0] + __shfl_xor_sync(0xffffffffu, v[0], 1);
 }
 static __device__ __forceinline__ float aopt__norm_factor(float sum_sq, float sqrt_c)
@@ -695,6 +701,35 @@ static __device__ __forceinline__ void aopt__wino_bt(const float2 (&d)[6], float
 #undef AOPT__AXIS
 }
 
+/* Rows py and py + 1 of a tile's window, columns px .. px + 5: norm, SiLU, scale, B^T along W.  x, r: one frame at this lane's channels. */
+template <bool NORM>
+static __device__ __forceinline__ void aopt__wino_rows(const __half *x, const float *r, float2 gamma, int py, int px, int H, int W, int C,
+                                                       float2 (&row0)[6], float2 (&row1)[6])
+{
+    const float scale = (float)(AOPT__WINO_ROW * AOPT__WINO_ROW);
+    __half2 q[2][6];
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+        for (int j = 0; j < 6; j++) {
+            q[i][j] = __floats2half2_rn(0.0f, 0.0f);
+            if (py + i >= 0 && py + i < H && px + j >= 0 && px + j < W) q[i][j] = *(const __half2 *)(x + ((py + i) * W + px + j) * C);
+        }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        float2 d[6];
+#pragma unroll
+        for (int j = 0; j < 6; j++) {
+            const float2 u = __half22float2(q[i][j]);
+            if (NORM) {
+                const float s = py + i >= 0 && py + i < H && px + j >= 0 && px + j < W ? r[(py + i) * W + px + j] : 0.0f;
+                d[j] = make_float2(aopt__silu(u.x * (s * gamma.x), 1.0f / scale), aopt__silu(u.y * (s * gamma.y), 1.0f / scale));
+            } else d[j] = make_float2(u.x * scale, u.y * scale);
+        }
+        aopt__wino_bt(d, i ? row1 : row0);
+    }
+}
+
 /* v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.
    x          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
    history    fp16 [2][H][W][C], the two frames before   r_history  f32 [2][H][W]; both NULL at the start of a clip: zeros
@@ -713,7 +748,7 @@ typedef struct aopt_wino_input {
               slices_n channel slices times 8/slices_n tiles side by side.
    Traffic    x read 1.5 times (once from DRAM), v written once: 2*C + 4.5*C bytes a position. */
 template <bool NORM>
-__global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int slices_n, int strip)
+__global__ void __launch_bounds__(256, NORM ? 2 : 1) aopt_k_wino_input(const aopt_wino_input a, int slices_n, int strip)
 {
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + 3) / 4, tiles_x = (W + 3) / 4;
@@ -724,45 +759,18 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
     const int64_t f = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
     if (c >= C || tx >= tiles_x) return;
 
-    const __half *x = f >= 2 ? a.x + (f - 2) * P * C : a.history ? a.history + f * P * C : NULL;
+    const __half *x = f >= 2 ? a.x + (f - 2) * P * C + c : a.history ? a.history + f * P * C + c : NULL;
+    const int H_in = x ? H : 0;                     /* no history: every row is outside */
     const float *r = !NORM || !x ? NULL : f >= 2 ? a.r + (f - 2) * P : a.r_history + f * P;
     float2 gamma = make_float2(1.0f, 1.0f), row[6][6];
     if (NORM) gamma = *(const float2 *)(a.gamma + c);
     __half *v = a.v + (f * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
-    const int64_t plane = (a.frames + 2) * tiles * C;
 
+    aopt__wino_rows<NORM>(x, r, gamma, 4 * ty0 - 1, 4 * tx - 1, H_in, W, C, row[0], row[1]);
     for (int ty = ty0; ty < ty1; ty++, v += (int64_t)tiles_x * C) {
-        const int first = ty == ty0 ? 0 : 2;
-#pragma unroll
-        for (int part = 0; part < 2; part++) {      /* rows 0-1 on the first tile of the strip, rows 2-5 always */
-            if (part == 0 && first) continue;
-            __half2 q[4][6];
-            float s[4][6];
-#pragma unroll
-            for (int i = 0; i < (part ? 4 : 2); i++)
-#pragma unroll
-                for (int j = 0; j < 6; j++) {
-                    const int py = 4 * ty - 1 + i + 2 * part, px = 4 * tx - 1 + j;
-                    const bool in = x && py >= 0 && py < H && px >= 0 && px < W;
-                    const int64_t at = (int64_t)py * W + px;
-                    q[i][j] = __floats2half2_rn(0.0f, 0.0f);
-                    s[i][j] = 0.0f;
-                    if (in) q[i][j] = *(const __half2 *)(x + at * C + c);
-                    if (NORM && in) s[i][j] = r[at];
-                }
-#pragma unroll
-            for (int i = 0; i < (part ? 4 : 2); i++) {
-                float2 d[6];
-#pragma unroll
-                for (int j = 0; j < 6; j++) {
-                    const float2 u = __half22float2(q[i][j]);
-                    const float scale = (float)(AOPT__WINO_ROW * AOPT__WINO_ROW);
-                    if (NORM) d[j] = make_float2(aopt__silu(u.x * (s[i][j] * gamma.x), 1.0f / scale), aopt__silu(u.y * (s[i][j] * gamma.y), 1.0f / scale));
-                    else d[j] = make_float2(u.x * scale, u.y * scale);
-                }
-                aopt__wino_bt(d, row[i + 2 * part]);
-            }
-        }
+        const int64_t plane = aopt__opaque((a.frames + 2) * tiles * C);
+        aopt__wino_rows<NORM>(x, r, gamma, 4 * ty + 1, 4 * tx - 1, H_in, W, C, row[2], row[3]);
+        aopt__wino_rows<NORM>(x, r, gamma, 4 * ty + 3, 4 * tx - 1, H_in, W, C, row[4], row[5]);
 #pragma unroll
         for (int l = 0; l < 6; l++) {
             float2 d[6], o[6];
@@ -781,8 +789,8 @@ static aopt_status aopt_cuda_wino_input_tuned(const aopt_wino_input *a, int slic
 {
     const int64_t tiles_y = aopt__div_up(a->H, 4), tiles_x = aopt__div_up(a->W, 4), slices = aopt__div_up(a->C, 64);
     dim3 grid;
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533",
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
     if (slices_n == 0) slices_n = 1;
     if (strip == 0) strip = 4;
@@ -833,11 +841,14 @@ static __device__ __forceinline__ float aopt__patch_norm(float (&ss)[16], float 
     return aopt__norm_factor(total, sqrt_c);
 }
 
-/* A^T m along one axis; element stride of m and o is the caller's layout.  About 13 operations. */
-template <int V> static __device__ __forceinline__ void aopt__wino_at(const float (&m)[6][V], float (&o)[4][V])
+/* o = A^T m along H for column l of a tile: six loads, `plane` elements times 6 apart.  About 13 operations a channel. */
+template <int V> static __device__ __forceinline__ void aopt__wino_column(const __half *tile, int l, int64_t plane, float (&o)[4][V])
 {
     const float a = (float)AOPT__WINO_A, b = (float)AOPT__WINO_B, a2 = (float)(AOPT__WINO_A * AOPT__WINO_A), b2 = (float)(AOPT__WINO_B * AOPT__WINO_B);
     const float a3 = (float)(AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_A), b3 = (float)(AOPT__WINO_B * AOPT__WINO_B * AOPT__WINO_B);
+    float m[6][V];
+#pragma unroll
+    for (int k = 0; k < 6; k++) aopt__load<V>(tile + (6 * k + l) * plane, m[k]);
 #pragma unroll
     for (int v = 0; v < V; v++) {
         const float s1 = m[1][v] + m[2][v], d1 = m[1][v] - m[2][v], s2 = m[3][v] + m[4][v], d2 = m[3][v] - m[4][v];
@@ -868,54 +879,71 @@ typedef struct aopt_wino_output {
    Launch     blocks (32, warps, patches), 256 threads: `warps` warps share a tile's channels, V a lane, and loop over the rest.
    Traffic    4.5*C + 2*C (residual) + 2*C bytes a position, each once. */
 template <int V>
-__global__ void __launch_bounds__(256) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
+__global__ void __launch_bounds__(V == 2 ? 256 : 128, V == 2 ? 2 : 3) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
 {
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + 3) / 4, tiles_y = (H + 3) / 4;
     const int tiles = tiles_x * tiles_y, tile = (int)blockIdx.x * (int)blockDim.z + (int)threadIdx.z;
     const int ty = tile / tiles_x, tx = tile % tiles_x;
-    const int64_t f = (int64_t)blockIdx.y, plane = a.frames * tiles * C, position = (f * H + 4 * ty) * W + 4 * tx;
+    const int64_t f = (int64_t)blockIdx.y, position = (f * H + 4 * ty) * W + 4 * tx;
     float ss[16];
 #pragma unroll
     for (int i = 0; i < 16; i++) ss[i] = 0.0f;
 
     for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * V; tile < tiles && c < C; c += (int)blockDim.y * 32 * V) {
         const __half *m = a.m + (f * tiles + tile) * C + c;
-        float col[6][4][V], bias[V];
+        const int64_t plane = aopt__opaque(a.frames * tiles * C), line = aopt__opaque((int64_t)W * C);
+        float o[4][4][V], bias[V];
+        /* Column l of the tile, transformed along H, adds into the four output columns at once: points +-a and +-b in pairs. */
+        {
+            float t[4][V];
+            aopt__wino_column<V>(m, 0, plane, t);
 #pragma unroll
-        for (int l = 0; l < 6; l++) {
-            float d[6][V];
+            for (int i = 0; i < 4; i++)
 #pragma unroll
-            for (int k = 0; k < 6; k++) aopt__load<V>(m + (6 * k + l) * plane, d[k]);
-            aopt__wino_at<V>(d, col[l]);
+                for (int v = 0; v < V; v++) { o[i][0][v] = t[i][v]; o[i][1][v] = o[i][2][v] = o[i][3][v] = 0.0f; }
+        }
+#pragma unroll
+        for (int l = 1; l < 5; l += 2) {
+            const float x = (float)(l == 1 ? AOPT__WINO_A : AOPT__WINO_B), x2 = (float)(l == 1 ? AOPT__WINO_A * AOPT__WINO_A : AOPT__WINO_B * AOPT__WINO_B);
+            const float x3 = (float)(l == 1 ? AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_A : AOPT__WINO_B * AOPT__WINO_B * AOPT__WINO_B);
+            float t[4][V], u[4][V];
+            aopt__wino_column<V>(m, l, plane, t);
+            aopt__wino_column<V>(m, l + 1, plane, u);
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+#pragma unroll
+                for (int v = 0; v < V; v++) {
+                    const float even = t[i][v] + u[i][v], odd = t[i][v] - u[i][v];
+                    o[i][0][v] += even;
+                    o[i][1][v] = fmaf(x, odd, o[i][1][v]);
+                    o[i][2][v] = fmaf(x2, even, o[i][2][v]);
+                    o[i][3][v] = fmaf(x3, odd, o[i][3][v]);
+                }
+        }
+        {
+            float t[4][V];
+            aopt__wino_column<V>(m, 5, plane, t);
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+#pragma unroll
+                for (int v = 0; v < V; v++) o[i][3][v] += t[i][v];
         }
 #pragma unroll
         for (int v = 0; v < V; v++) bias[v] = a.bias[c + v];
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            float d[6][V], o[4][V];
-#pragma unroll
-            for (int l = 0; l < 6; l++)
-#pragma unroll
-                for (int v = 0; v < V; v++) d[l][v] = col[l][i][v];
-            aopt__wino_at<V>(d, o);
+        for (int i = 0; i < 4; i++)
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                const int64_t at = (position + (int64_t)i * W + j) * C + c;
-                float res[V];
+                const int64_t at = position * C + c + i * line + j * C;
+                float add[V];
                 if (4 * ty + i >= H || 4 * tx + j >= W) continue;
 #pragma unroll
-                for (int v = 0; v < V; v++) res[v] = bias[v];
-                if (a.residual) {
-                    float e[V];
-                    aopt__load<V>(a.residual + at, e);
+                for (int v = 0; v < V; v++) add[v] = 0.0f;
+                if (a.residual) aopt__load<V>(a.residual + at, add);
 #pragma unroll
-                    for (int v = 0; v < V; v++) res[v] += e[v];
-                }
-#pragma unroll
-                for (int v = 0; v < V; v++) o[j][v] = fmaf(o[j][v], a.alpha, res[v]);
-                ss[4 * i + j] += aopt__store<V>(a.y + at, o[j]);
+                for (int v = 0; v < V; v++) o[i][j][v] = fmaf(o[i][j][v], a.alpha, bias[v] + add[v]);
+                ss[4 * i + j] += aopt__store<V>(a.y + at, o[i][j]);
             }
-        }
     }
     if (a.r) {
         const float r = aopt__patch_norm(ss, sqrt_c);
@@ -924,19 +952,19 @@ __global__ void __launch_bounds__(256) aopt_k_wino_output(const aopt_wino_output
     }
 }
 
-/* Warps that share one patch, V channels a lane: a power of two, 1 to 8. */
-static int aopt__patch_warps(int C, int V)
+/* Block of an output transform of V channels a lane: (32, warps that share a patch, patches); 256 threads for V = 2, 128 for 4. */
+static dim3 aopt__patch_block(int C, int V)
 {
+    const int all = V == 2 ? 8 : 4;
     int warps = 1;
-    while (warps < 8 && warps * 32 * V < C) warps *= 2;
-    return warps;
+    while (warps < all && warps * 32 * V < C) warps *= 2;
+    return dim3(32, (unsigned)warps, (unsigned)(all / warps));
 }
 /* V: channels a lane, 2 or 4. */
 static aopt_status aopt_cuda_wino_output_tuned(const aopt_wino_output *a, int V, cudaStream_t stream, aopt_error *err)
 {
     const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
-    const int warps = aopt__patch_warps(a->C, V);
-    const dim3 block(32, (unsigned)warps, (unsigned)(8 / warps)), grid((unsigned)aopt__div_up(tiles, 8 / warps), (unsigned)a->frames);
+    const dim3 block = aopt__patch_block(a->C, V), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
@@ -946,7 +974,7 @@ static aopt_status aopt_cuda_wino_output_tuned(const aopt_wino_output *a, int V,
 }
 static aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
 {
-    return aopt_cuda_wino_output_tuned(a, 4, stream, err);
+    return aopt_cuda_wino_output_tuned(a, 2, stream, err);
 }
 
 /* ==== [F6] upsample transforms ==========================================================================
@@ -1057,19 +1085,21 @@ typedef struct aopt_upsample_output {
     int C, norm_c;
 } aopt_upsample_output;
 
-static __device__ __forceinline__ void aopt__shortcut(const aopt_upsample_output &a, const __half *x, int o, int phase, float (&v)[4])
+/* V channels from o on of the shortcut at one output pixel; phase = u*4 + (y%2)*2 + x%2. */
+template <int V>
+static __device__ __forceinline__ void aopt__shortcut(const aopt_upsample_output &a, const __half *x, int o, int phase, float (&v)[V])
 {
     if (a.repeat == 4 * a.factor_t) {
-        aopt__load<4>(x + o, v);
-    } else if (a.repeat == 2 * a.factor_t) {        /* every second of eight channels */
-        union { uint4 q; __half h[8]; } u;
-        u.q = *(const uint4 *)(x + 2 * o);
-        const bool odd = phase >= a.repeat;
+        aopt__load<V>(x + o, v);
+    } else if (a.repeat == 2 * a.factor_t) {        /* every second of 2*V channels */
+        float e[2][V];
+        aopt__load<V>(x + 2 * o, e[0]);
+        aopt__load<V>(x + 2 * o + V, e[1]);
 #pragma unroll
-        for (int i = 0; i < 4; i++) v[i] = __half2float(odd ? u.h[2 * i + 1] : u.h[2 * i]);
+        for (int i = 0; i < V; i++) v[i] = phase >= a.repeat ? e[2 * i / V][2 * i % V + 1] : e[2 * i / V][2 * i % V];
     } else {
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < V; i++) {
             const int src = ((o + i) * a.factor_t * 4 + phase) / a.repeat;
             v[i] = src < a.shortcut_c ? __half2float(x[src]) : 0.0f;
         }
@@ -1078,7 +1108,8 @@ static __device__ __forceinline__ void aopt__shortcut(const aopt_upsample_output
 
 /* Reference: upsample_output_ref.  Launch as aopt_k_wino_output, a patch being the 4x4 outputs of a centre.
    Traffic: 3.125*C (m) + 0.5*shortcut_c (shortcut, from caches after the first) + 2*C bytes an output position. */
-__global__ void __launch_bounds__(256) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
+template <int V>
+__global__ void __launch_bounds__(V == 2 ? 256 : 128, V == 2 ? 2 : 3) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
 {
     const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
     const int centre = (int)blockIdx.x * (int)blockDim.z + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
@@ -1089,37 +1120,39 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_output(const aopt_upsampl
 #pragma unroll
     for (int i = 0; i < 16; i++) ss[i] = 0.0f;
 
-    for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * 4; centre < centres && c < C; c += (int)blockDim.y * 128) {
+    for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * V; centre < centres && c < C; c += (int)blockDim.y * 32 * V) {
+        const int64_t plane = aopt__opaque(R * 2 * C);
         const __half *m0 = a.m + row * C + c, *m1 = a.m + R * C + row * 2 * C + c, *m2 = a.m + 9 * R * C + row * 4 * C + c;
-        float top[4][4], mid[4];
-        aopt__load<4>(m0, mid);
+        float top[4][V], mid[V], bias[V];
+        aopt__load<V>(m0, mid);
 #pragma unroll
         for (int s = 0; s < 4; s++) {               /* xx and xa, xb: what all rows of the patch share */
-            aopt__load<4>(m1 + (s >> 1) * R * 2 * C + (s & 1) * C, top[s]);
+            aopt__load<V>(m1 + (s >> 1) * plane + (s & 1) * C, top[s]);
 #pragma unroll
-            for (int v = 0; v < 4; v++) top[s][v] += mid[v];
+            for (int v = 0; v < V; v++) top[s][v] += mid[v];
         }
 #pragma unroll
+        for (int v = 0; v < V; v++) bias[v] = a.bias[c + v];
+#pragma unroll
         for (int i = 0; i < 4; i++) {
-            float side[4];
-            aopt__load<4>(m1 + (2 + (i >> 1)) * R * 2 * C + (i & 1) * C, side);
+            const int y = y0 + i;
+            float side[V], m[4][V];
+            aopt__load<V>(m1 + (2 + (i >> 1)) * plane + (i & 1) * C, side);
+#pragma unroll
+            for (int s = 0; s < 4; s++) aopt__load<V>(m2 + ((i >> 1) * 2 + (s >> 1)) * 2 * plane + ((i & 1) * 2 + (s & 1)) * C, m[s]);
+            if (y < 0 || y >= 2 * H) continue;
+            __half *out = a.y + ((f * 2 * H + y) * 2 * W + x0) * C + c;
 #pragma unroll
             for (int s = 0; s < 4; s++) {
-                const int y = y0 + i, x = x0 + s;
-                float v[4], add[4];
-                aopt__load<4>(m2 + ((i >> 1) * 2 + (s >> 1)) * R * 4 * C + ((i & 1) * 2 + (s & 1)) * C, v);
-                if (y < 0 || y >= 2 * H || x < 0 || x >= 2 * W) continue;
+                const int x = x0 + s;
+                float add[V];
+                if (x < 0 || x >= 2 * W) continue;
 #pragma unroll
-                for (int k = 0; k < 4; k++) add[k] = a.bias[c + k];
-                if (shortcut) {
-                    float e[4];
-                    aopt__shortcut(a, shortcut + ((int64_t)(y >> 1) * W + (x >> 1)) * a.shortcut_c, c, u * 4 + (y & 1) * 2 + (x & 1), e);
+                for (int v = 0; v < V; v++) add[v] = 0.0f;
+                if (shortcut) aopt__shortcut<V>(a, shortcut + ((y >> 1) * W + (x >> 1)) * a.shortcut_c, c, u * 4 + (y & 1) * 2 + (x & 1), add);
 #pragma unroll
-                    for (int k = 0; k < 4; k++) add[k] = fmaf(e[k], a.shortcut_scale, add[k]);
-                }
-#pragma unroll
-                for (int k = 0; k < 4; k++) v[k] = fmaf(v[k] + (top[s][k] + side[k]), a.alpha, add[k]);
-                ss[4 * i + s] += aopt__store<4>(a.y + ((f * 2 * H + y) * 2 * W + x) * C + c, v);
+                for (int v = 0; v < V; v++) add[v] = fmaf(m[s][v] + (top[s][v] + side[v]), a.alpha, fmaf(add[v], a.shortcut_scale, bias[v]));
+                ss[4 * i + s] += aopt__store<V>(out + s * C, add);
             }
         }
     }
@@ -1129,17 +1162,21 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_output(const aopt_upsampl
         if (threadIdx.y == 0 && threadIdx.x < 16 && centre < centres && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[(f * 2 * H + y) * 2 * W + x] = r;
     }
 }
-static aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
+static aopt_status aopt_cuda_upsample_output_tuned(const aopt_upsample_output *a, int V, cudaStream_t stream, aopt_error *err)
 {
     const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
-    const int warps = aopt__patch_warps(a->C, 4);
-    const dim3 block(32, (unsigned)warps, (unsigned)(8 / warps)), grid((unsigned)aopt__div_up(centres, 8 / warps), (unsigned)a->frames);
+    const dim3 block = aopt__patch_block(a->C, V), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
-        (a->shortcut && (a->shortcut_c % 8 || a->repeat < 1)))
+        (a->shortcut && (a->shortcut_c % 8 || a->repeat < 1 || a->H * a->W > INT32_MAX / a->shortcut_c)))
         return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels repeated %d: channels must be multiples of 8",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->repeat);
-    aopt_k_upsample_output<<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
+    if (V == 2) aopt_k_upsample_output<2><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
+    else aopt_k_upsample_output<4><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
     return aopt__launched("upsample output", err);
+}
+static aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
+{
+    return aopt_cuda_upsample_output_tuned(a, 2, stream, err);
 }
 
 /* ==== [F7] head =========================================================================================
