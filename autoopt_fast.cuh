@@ -136,7 +136,7 @@ static int aopt_cuda_has_wgmma(void)
       c[b][t][i][n] = alpha * sum over j < taps, k < K of a[b][t + j][i][k] * w[b][j][n][k]  +  bias[n]
    a     fp16 [batch][frames + taps - 1][rows] rows of k elements, a_row elements apart; frames follow each other
    w     fp16 [batch][taps][n] rows of k elements, w_row apart
-   c     fp16 [batch][frames][rows] rows of n elements, c_row apart; what lies between n and c_row is not written
+   c     fp16 [batch][frames][rows] rows of n elements, c_row apart; elements from n up to the next multiple of 8 may become anything finite
    bias  f32 [n], or NULL
    Any frames, rows, n, k >= 1; a_row, w_row, c_row and the batch strides are multiples of 8, pointers of 16 bytes.
    One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, its two frames of history first. */
@@ -427,7 +427,7 @@ static aopt_status aopt_cuda_tapgemm_wgmma(const aopt_tapgemm *gemm, const aopt_
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
 
     smem = 1024 + AOPT__TG_BARRIER_BYTES + plan.c_stages * AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.b_stages * AOPT__TG_W_BYTES;
-    if (p.a_stages < 1 || p.b_stages < 1 || p.a_stages > AOPT__TG_MAX_STAGES || p.b_stages > AOPT__TG_MAX_STAGES ||
+    if (p.a_stages < 2 || p.b_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.b_stages > AOPT__TG_MAX_STAGES ||
         plan.c_stages < 1 || plan.c_stages > 2 || smem > 232448 || frames + g.taps - 1 > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d a, %d w and %d c stages of %d taps need %d bytes of shared memory, of 232448",
                          p.a_stages, p.b_stages, plan.c_stages, g.taps, smem);
