@@ -35,6 +35,18 @@ static __device__ __forceinline__ int64_t aopt__opaque(int64_t x) { asm volatile
 static __device__ __forceinline__ float aopt__ex2(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 static __device__ __forceinline__ float aopt__rcp(float x) { float y; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 
+/* Asynchronous copies to shared memory, sm_80 on; `bytes` of them are read (0: zeros are written). */
+static __device__ __forceinline__ void aopt__copy16(uint32_t smem, const void *p, int bytes)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(smem), "l"(p), "r"(bytes) : "memory");
+}
+static __device__ __forceinline__ void aopt__copy4(uint32_t smem, const void *p, int bytes)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" :: "r"(smem), "l"(p), "r"(bytes) : "memory");
+}
+static __device__ __forceinline__ void aopt__copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> static __device__ __forceinline__ void aopt__copy_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory"); }
+
 /* scale * x * sigmoid(x), scale a power of two and given inverted; 2 ulp or so.  x = -inf side: exp overflows to inf, 1/inf = 0. */
 static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
 {
@@ -701,35 +713,6 @@ static __device__ __forceinline__ void aopt__wino_bt(const float2 (&d)[6], float
 #undef AOPT__AXIS
 }
 
-/* Rows py and py + 1 of a tile's window, columns px .. px + 5: norm, SiLU, scale, B^T along W.  x, r: one frame at this lane's channels. */
-template <bool NORM>
-static __device__ __forceinline__ void aopt__wino_rows(const __half *x, const float *r, float2 gamma, int py, int px, int H, int W, int C,
-                                                       float2 (&row0)[6], float2 (&row1)[6])
-{
-    const float scale = (float)(AOPT__WINO_ROW * AOPT__WINO_ROW);
-    __half2 q[2][6];
-#pragma unroll
-    for (int i = 0; i < 2; i++)
-#pragma unroll
-        for (int j = 0; j < 6; j++) {
-            q[i][j] = __floats2half2_rn(0.0f, 0.0f);
-            if (py + i >= 0 && py + i < H && px + j >= 0 && px + j < W) q[i][j] = *(const __half2 *)(x + ((py + i) * W + px + j) * C);
-        }
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        float2 d[6];
-#pragma unroll
-        for (int j = 0; j < 6; j++) {
-            const float2 u = __half22float2(q[i][j]);
-            if (NORM) {
-                const float s = py + i >= 0 && py + i < H && px + j >= 0 && px + j < W ? r[(py + i) * W + px + j] : 0.0f;
-                d[j] = make_float2(aopt__silu(u.x * (s * gamma.x), 1.0f / scale), aopt__silu(u.y * (s * gamma.y), 1.0f / scale));
-            } else d[j] = make_float2(u.x * scale, u.y * scale);
-        }
-        aopt__wino_bt(d, i ? row1 : row0);
-    }
-}
-
 /* v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.
    x          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
    history    fp16 [2][H][W][C], the two frames before   r_history  f32 [2][H][W]; both NULL at the start of a clip: zeros
@@ -742,97 +725,158 @@ typedef struct aopt_wino_input {
     int C;
 } aopt_wino_input;
 
-/* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU and both passes in f32, one rounding.
-   Launch     8 warps a block; a warp walks down a strip of `strip` tiles, 64 channels, 2 a lane: the two rows that
-              neighbouring tiles share stay in registers, the two columns are computed twice.  Warps of a block are
-              slices_n channel slices times 8/slices_n tiles side by side.
-   Traffic    x read 1.5 times (once from DRAM), v written once: 2*C + 4.5*C bytes a position. */
+/* One row of a tile's window, six positions `px_bytes` apart in shared memory: norm, SiLU, scale, B^T along W. */
 template <bool NORM>
-__global__ void __launch_bounds__(256, NORM ? 2 : 1) aopt_k_wino_input(const aopt_wino_input a, int slices_n, int strip)
+static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_bytes, const float *r, float2 gamma, float2 (&row)[6])
 {
+    const float scale = (float)(AOPT__WINO_ROW * AOPT__WINO_ROW);
+    float2 d[6];
+#pragma unroll
+    for (int j = 0; j < 6; j++) {
+        const float2 u = __half22float2(*(const __half2 *)(x + j * px_bytes));
+        if (NORM) d[j] = make_float2(aopt__silu(u.x * (r[j] * gamma.x), 1.0f / scale), aopt__silu(u.y * (r[j] * gamma.y), 1.0f / scale));
+        else d[j] = make_float2(u.x * scale, u.y * scale);
+    }
+    aopt__wino_bt(d, row);
+}
+
+/* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU and both passes in f32, one rounding.
+   Launch     256 threads walk down a strip of tiles, SLICES*64 channels and 8/SLICES tiles wide; a warp has 64 channels of
+              one tile, 2 a lane.  x comes in groups of four rows (4g+1 .. 4g+4: tile row ty needs group ty and the end of group
+              ty-1) through a ring of STAGES in shared memory; the two rows that successive tiles share stay in registers,
+              transformed; the two columns that neighbours share are computed twice.
+   Traffic    x read (4n+2)/4n times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position. */
+template <bool NORM, int SLICES, int STAGES>
+__global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int strip)
+{
+    enum { TILES = 8 / SLICES, PX = 4 * TILES + 2, PX_BYTES = SLICES * 128, ROW_CHUNKS = PX * SLICES * 8, ROW_BYTES = ROW_CHUNKS * 16 };
+    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][4][PX][SLICES*64] fp16, then [STAGES][4][PX] f32 */
+    float *const ring_r = (float *)(aopt__ring + STAGES * 4 * ROW_BYTES);
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + 3) / 4, tiles_x = (W + 3) / 4;
-    const int slice_blocks = ((C + 63) / 64 + slices_n - 1) / slices_n;
-    const int c = ((int)blockIdx.x % slice_blocks * slices_n + warp % slices_n) * 64 + 2 * lane;
-    const int tx = (int)blockIdx.x / slice_blocks * (8 / slices_n) + warp / slices_n;
+    const int slice_blocks = (C + 64 * SLICES - 1) / (64 * SLICES);
+    const int c0 = (int)blockIdx.x % slice_blocks * SLICES * 64, tx0 = (int)blockIdx.x / slice_blocks * TILES;
+    const int c = c0 + warp % SLICES * 64 + 2 * lane, tx = tx0 + warp / SLICES;
     const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
+    const bool mine = c < C && tx < tiles_x;
     const int64_t f = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
-    if (c >= C || tx >= tiles_x) return;
+    const __half *x = f >= 2 ? a.x + (f - 2) * P * C : a.history ? a.history + f * P * C : a.x;
+    const float *r = !NORM ? NULL : f >= 2 ? a.r + (f - 2) * P : a.history ? a.r_history + f * P : a.r;
+    const int H_in = f >= 2 || a.history ? H : 0;                   /* no history: every row is outside */
 
-    const __half *x = f >= 2 ? a.x + (f - 2) * P * C + c : a.history ? a.history + f * P * C + c : NULL;
-    const int H_in = x ? H : 0;                     /* no history: every row is outside */
-    const float *r = !NORM || !x ? NULL : f >= 2 ? a.r + (f - 2) * P : a.r_history + f * P;
+    const auto fetch = [&](int g) {                                 /* rows 4g+1 .. 4g+4 into their slot */
+        const int slot = (g + STAGES) % STAGES;
+        if (g < ty1) {
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * 4 * ROW_BYTES);
+            for (int q = (int)threadIdx.x; q < 4 * ROW_CHUNKS; q += 256) {
+                const int y = 4 * g + 1 + q / ROW_CHUNKS, px = 4 * tx0 - 1 + q % ROW_CHUNKS / (SLICES * 8), ch = c0 + q % (SLICES * 8) * 8;
+                const bool in = y >= 0 && y < H_in && px >= 0 && px < W && ch < C;
+                aopt__copy16(to + q * 16, in ? x + (y * W + px) * C + ch : x, in ? 16 : 0);
+            }
+            if (NORM)
+                for (int q = (int)threadIdx.x; q < 4 * PX; q += 256) {
+                    const int y = 4 * g + 1 + q / PX, px = 4 * tx0 - 1 + q % PX;
+                    const bool in = y >= 0 && y < H_in && px >= 0 && px < W;
+                    aopt__copy4((uint32_t)__cvta_generic_to_shared(ring_r + slot * 4 * PX + q), in ? r + y * W + px : r, in ? 4 : 0);
+                }
+        }
+        aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
+    };
+
     float2 gamma = make_float2(1.0f, 1.0f), row[6][6];
-    if (NORM) gamma = *(const float2 *)(a.gamma + c);
+    if (NORM && mine) gamma = *(const float2 *)(a.gamma + c);
     __half *v = a.v + (f * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
-
-    aopt__wino_rows<NORM>(x, r, gamma, 4 * ty0 - 1, 4 * tx - 1, H_in, W, C, row[0], row[1]);
-    for (int ty = ty0; ty < ty1; ty++, v += (int64_t)tiles_x * C) {
-        const int64_t plane = aopt__opaque((a.frames + 2) * tiles * C);
-        aopt__wino_rows<NORM>(x, r, gamma, 4 * ty + 1, 4 * tx - 1, H_in, W, C, row[2], row[3]);
-        aopt__wino_rows<NORM>(x, r, gamma, 4 * ty + 3, 4 * tx - 1, H_in, W, C, row[4], row[5]);
 #pragma unroll
-        for (int l = 0; l < 6; l++) {
-            float2 d[6], o[6];
+    for (int s = 0; s < STAGES - 1; s++) fetch(ty0 - 1 + s);
+    for (int g = ty0 - 1; g < ty1; g++) {
+        const int slot = (g + STAGES) % STAGES;
+        const char *xs = (const char *)aopt__ring + slot * 4 * ROW_BYTES + warp / SLICES * 4 * PX_BYTES + warp % SLICES * 128 + lane * 4;
+        const float *rs = ring_r + slot * 4 * PX + warp / SLICES * 4;
+        aopt__copy_wait<STAGES - 2>();
+        __syncthreads();
+        fetch(g + STAGES - 1);                                      /* into the slot that all have just left */
+        if (g >= ty0 && mine) {
+            const int64_t plane = aopt__opaque((a.frames + 2) * tiles * C);
 #pragma unroll
-            for (int i = 0; i < 6; i++) d[i] = row[i][l];
-            aopt__wino_bt(d, o);
+            for (int i = 0; i < 4; i++) aopt__wino_row<NORM>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
 #pragma unroll
-            for (int k = 0; k < 6; k++) *(__half2 *)(v + (6 * k + l) * plane) = __floats2half2_rn(o[k].x, o[k].y);
-            row[0][l] = row[4][l];
-            row[1][l] = row[5][l];
+            for (int l = 0; l < 6; l++) {
+                float2 d[6], o[6];
+#pragma unroll
+                for (int i = 0; i < 6; i++) d[i] = row[i][l];
+                aopt__wino_bt(d, o);
+#pragma unroll
+                for (int k = 0; k < 6; k++) *(__half2 *)(v + (6 * k + l) * plane) = __floats2half2_rn(o[k].x, o[k].y);
+                row[0][l] = row[4][l];
+                row[1][l] = row[5][l];
+            }
+            v += (int64_t)tiles_x * C;
+        } else if (mine) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) aopt__wino_row<NORM>(xs + (i + 2) * ROW_BYTES, PX_BYTES, rs + (i + 2) * PX, gamma, row[i]);
         }
     }
 }
-/* slices_n: 1, 2, 4 or 8; strip: tiles per warp; 0 = chosen. */
-static aopt_status aopt_cuda_wino_input_tuned(const aopt_wino_input *a, int slices_n, int strip, cudaStream_t stream, aopt_error *err)
+template <bool NORM, int SLICES, int STAGES>
+static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStream_t stream)
 {
-    const int64_t tiles_y = aopt__div_up(a->H, 4), tiles_x = aopt__div_up(a->W, 4), slices = aopt__div_up(a->C, 64);
-    dim3 grid;
+    enum { TILES = 8 / SLICES, PX = 4 * TILES + 2, SMEM = STAGES * 4 * PX * (SLICES * 128 + 4) };
+    const dim3 grid((unsigned)(aopt__div_up(a->C, 64 * SLICES) * aopt__div_up(aopt__div_up(a->W, 4), TILES)),
+                    (unsigned)aopt__div_up(aopt__div_up(a->H, 4), strip), (unsigned)(a->frames + 2));
+    cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, STAGES>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
+    aopt_k_wino_input<NORM, SLICES, STAGES><<<grid, 256, SMEM, stream>>>(*a, strip);
+}
+/* slices: 1, 2 or 4; stages: 2 or 3; strip: tiles a block walks down; 0 = chosen. */
+static aopt_status aopt_cuda_wino_input_tuned(const aopt_wino_input *a, int slices, int stages, int strip, cudaStream_t stream, aopt_error *err)
+{
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
         return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
-    if (slices_n == 0) slices_n = 1;
-    if (strip == 0) strip = 4;
-    grid = dim3((unsigned)(aopt__div_up(slices, slices_n) * aopt__div_up(tiles_x, 8 / slices_n)), (unsigned)aopt__div_up(tiles_y, strip), (unsigned)(a->frames + 2));
-    if (a->r) aopt_k_wino_input<true><<<grid, 256, 0, stream>>>(*a, slices_n, strip);
-    else aopt_k_wino_input<false><<<grid, 256, 0, stream>>>(*a, slices_n, strip);
-    return aopt__launched("Winograd input", err);
+    if (slices == 0) slices = a->C > 64 ? 2 : 1;
+    if (stages == 0) stages = 3;
+    if (strip == 0) strip = 16;
+#define AOPT__CASE(S, N) if (slices == S && stages == N) { \
+        if (a->r) aopt__wino_input_launch<true, S, N>(a, strip, stream); else aopt__wino_input_launch<false, S, N>(a, strip, stream); \
+        return aopt__launched("Winograd input", err); }
+    AOPT__CASE(1, 2) AOPT__CASE(1, 3) AOPT__CASE(2, 2) AOPT__CASE(2, 3) AOPT__CASE(4, 2) AOPT__CASE(4, 3)
+#undef AOPT__CASE
+    return aopt_fail(err, AOPT_E_ARG, "Winograd input: no variant of %d slices and %d stages", slices, stages);
 }
 static aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
 {
-    return aopt_cuda_wino_input_tuned(a, 0, 0, stream, err);
+    return aopt_cuda_wino_input_tuned(a, 0, 0, 0, stream, err);
 }
 
-/* V channels as fp32 from fp16 memory, V = 2 or 4. */
-template <int V> static __device__ __forceinline__ void aopt__load(const __half *p, float (&o)[V])
+/* Two channels as f32. */
+static __device__ __forceinline__ float2 aopt__load2(const void *p) { return __half22float2(*(const __half2 *)p); }
+/* Round two channels to fp16, store them, return the sum of squares of what was stored. */
+static __device__ __forceinline__ float aopt__store2(__half *p, float x, float y)
 {
-    union { uint2 q; uint32_t w[2]; __half2 h[2]; } u;
-    if (V == 4) u.q = *(const uint2 *)p; else u.w[0] = *(const uint32_t *)p;
-#pragma unroll
-    for (int i = 0; i < V / 2; i++) { const float2 f = __half22float2(u.h[i]); o[2 * i] = f.x; o[2 * i + 1] = f.y; }
+    const __half2 h = __floats2half2_rn(x, y);
+    const float2 f = __half22float2(h);
+    *(__half2 *)p = h;
+    return fmaf(f.x, f.x, f.y * f.y);
 }
-/* Round V channels to fp16, store them, return the sum of squares of what was stored. */
-template <int V> static __device__ __forceinline__ float aopt__store(__half *p, const float (&v)[V])
+static __device__ __forceinline__ void aopt__load4(const __half *p, float (&o)[4])
 {
-    union { uint2 q; uint32_t w[2]; __half2 h[2]; } u;
-    float ss = 0.0f;
-#pragma unroll
-    for (int i = 0; i < V / 2; i++) {
-        u.h[i] = __floats2half2_rn(v[2 * i], v[2 * i + 1]);
-        const float2 f = __half22float2(u.h[i]);
-        ss = fmaf(f.x, f.x, fmaf(f.y, f.y, ss));
-    }
-    if (V == 4) *(uint2 *)p = u.q; else *(uint32_t *)p = u.w[0];
-    return ss;
+    union { uint2 q; __half2 h[2]; } u;
+    u.q = *(const uint2 *)p;
+    const float2 x = __half22float2(u.h[0]), y = __half22float2(u.h[1]);
+    o[0] = x.x; o[1] = x.y; o[2] = y.x; o[3] = y.y;
 }
-/* Finish the sums of squares of a 4x4 patch whose channels are spread over the lanes and blockDim.y warps; lanes 0..15 of
-   warp y = 0 return the norm factor of pixel `lane`.  Blocks are (32, warps, patches); every thread must call. */
-static __device__ __forceinline__ float aopt__patch_norm(float (&ss)[16], float sqrt_c)
+static __device__ __forceinline__ void aopt__store4(__half *p, const float (&v)[4])
+{
+    union { uint2 q; __half2 h[2]; } u;
+    u.h[0] = __floats2half2_rn(v[0], v[1]);
+    u.h[1] = __floats2half2_rn(v[2], v[3]);
+    *(uint2 *)p = u.q;
+}
+/* The norm factor of the 16 pixels of a 4x4 patch whose channels are spread over the lanes and blockDim.y warps: sum is
+   aopt__reduce16's.  Lanes 0..15 of warp y = 0 return pixel `lane`.  Blocks are (32, warps, patches); every thread must call. */
+static __device__ __forceinline__ float aopt__patch_norm(float sum, float sqrt_c)
 {
     __shared__ float part[8][16];
     const int lane = (int)threadIdx.x, warp = (int)threadIdx.y + (int)blockDim.y * (int)threadIdx.z;
-    const float sum = aopt__reduce16(ss);
     float total = 0.0f;
     if (!(lane & 1)) part[warp][lane >> 1] = sum;
     __syncthreads();
@@ -841,22 +885,55 @@ static __device__ __forceinline__ float aopt__patch_norm(float (&ss)[16], float 
     return aopt__norm_factor(total, sqrt_c);
 }
 
-/* o = A^T m along H for column l of a tile: six loads, `plane` elements times 6 apart.  About 13 operations a channel. */
-template <int V> static __device__ __forceinline__ void aopt__wino_column(const __half *tile, int l, int64_t plane, float (&o)[4][V])
+/* Output transforms stage their products in shared memory, [products][512] halfs: 256 threads with 2 channels each, in the
+   block's order (patch, warp, lane).  16-byte copies: AOPT__PATCH_CHUNKS of them make a product's row. */
+enum { AOPT__PATCH_ROW = 1024, AOPT__PATCH_CHUNKS = 64 };
+
+/* o = A^T m along H for column l of a tile, two channels, m in shared memory.  About 13 operations a channel. */
+static __device__ __forceinline__ void aopt__wino_column(const char *m, int l, float2 (&o)[4])
 {
     const float a = (float)AOPT__WINO_A, b = (float)AOPT__WINO_B, a2 = (float)(AOPT__WINO_A * AOPT__WINO_A), b2 = (float)(AOPT__WINO_B * AOPT__WINO_B);
     const float a3 = (float)(AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_A), b3 = (float)(AOPT__WINO_B * AOPT__WINO_B * AOPT__WINO_B);
-    float m[6][V];
+    float2 d[6];
 #pragma unroll
-    for (int k = 0; k < 6; k++) aopt__load<V>(tile + (6 * k + l) * plane, m[k]);
+    for (int k = 0; k < 6; k++) d[k] = aopt__load2(m + (6 * k + l) * AOPT__PATCH_ROW);
+#define AOPT__AXIS(x) do { \
+        const float s1 = d[1].x + d[2].x, d1 = d[1].x - d[2].x, s2 = d[3].x + d[4].x, d2 = d[3].x - d[4].x; \
+        o[0].x = d[0].x + s1 + s2; \
+        o[1].x = fmaf(a, d1, b * d2); \
+        o[2].x = fmaf(a2, s1, b2 * s2); \
+        o[3].x = fmaf(a3, d1, fmaf(b3, d2, d[5].x)); } while (0)
+    AOPT__AXIS(x);
+    AOPT__AXIS(y);
+#undef AOPT__AXIS
+}
+/* o[i][j] = A^T m A, two channels.  A column adds into the four output columns at once, points +-a and +-b in pairs, so
+   that only the sums stay in registers. */
+static __device__ __forceinline__ void aopt__wino_patch(const char *m, float2 (&o)[4][4])
+{
+    float2 t[4], u[4];
+    aopt__wino_column(m, 0, t);
 #pragma unroll
-    for (int v = 0; v < V; v++) {
-        const float s1 = m[1][v] + m[2][v], d1 = m[1][v] - m[2][v], s2 = m[3][v] + m[4][v], d2 = m[3][v] - m[4][v];
-        o[0][v] = m[0][v] + s1 + s2;
-        o[1][v] = fmaf(a, d1, b * d2);
-        o[2][v] = fmaf(a2, s1, b2 * s2);
-        o[3][v] = fmaf(a3, d1, fmaf(b3, d2, m[5][v]));
+    for (int i = 0; i < 4; i++) { o[i][0] = t[i]; o[i][1] = o[i][2] = o[i][3] = make_float2(0.0f, 0.0f); }
+#pragma unroll
+    for (int l = 1; l < 5; l += 2) {
+        const double p = l == 1 ? AOPT__WINO_A : AOPT__WINO_B;
+        const float p1 = (float)p, p2 = (float)(p * p), p3 = (float)(p * p * p);
+        aopt__wino_column(m, l, t);
+        aopt__wino_column(m, l + 1, u);
+#define AOPT__AXIS(x) do { \
+            const float even = t[i].x + u[i].x, odd = t[i].x - u[i].x; \
+            o[i][0].x += even; \
+            o[i][1].x = fmaf(p1, odd, o[i][1].x); \
+            o[i][2].x = fmaf(p2, even, o[i][2].x); \
+            o[i][3].x = fmaf(p3, odd, o[i][3].x); } while (0)
+#pragma unroll
+        for (int i = 0; i < 4; i++) { AOPT__AXIS(x); AOPT__AXIS(y); }
+#undef AOPT__AXIS
     }
+    aopt__wino_column(m, 5, t);
+#pragma unroll
+    for (int i = 0; i < 4; i++) { o[i][3].x += t[i].x; o[i][3].y += t[i].y; }
 }
 
 /* y = alpha * A^T m A + bias + residual, and the norm factor of y.
@@ -876,105 +953,82 @@ typedef struct aopt_wino_output {
 } aopt_wino_output;
 
 /* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
-   Launch     blocks (32, warps, patches), 256 threads: `warps` warps share a tile's channels, V a lane, and loop over the rest.
+   Launch     blocks (32, warps, tiles) of 256: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
+              36 KB of products (52 with the residual) arrive by asynchronous copies; three blocks to a multiprocessor overlap copies with arithmetic.
    Traffic    4.5*C + 2*C (residual) + 2*C bytes a position, each once. */
-template <int V>
-__global__ void __launch_bounds__(V == 2 ? 256 : 128, V == 2 ? 2 : 3) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
+__global__ void __launch_bounds__(256, 3) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
 {
-    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + 3) / 4, tiles_y = (H + 3) / 4;
-    const int tiles = tiles_x * tiles_y, tile = (int)blockIdx.x * (int)blockDim.z + (int)threadIdx.z;
-    const int ty = tile / tiles_x, tx = tile % tiles_x;
+    extern __shared__ __align__(16) unsigned char stage[];          /* [36] rows of products, [16] of residual pixels */
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + 3) / 4, tiles = tiles_x * ((H + 3) / 4);
+    const int tile0 = (int)blockIdx.x * (int)blockDim.z, tile = tile0 + (int)threadIdx.z, ty = tile / tiles_x, tx = tile % tiles_x;
+    const int id = (int)threadIdx.x + 32 * (int)(threadIdx.y + blockDim.y * threadIdx.z), width = 64 * (int)blockDim.y;
     const int64_t f = (int64_t)blockIdx.y, position = (f * H + 4 * ty) * W + 4 * tx;
-    float ss[16];
-#pragma unroll
-    for (int i = 0; i < 16; i++) ss[i] = 0.0f;
+    const char *mine = (const char *)stage + 4 * id;
+    float sum_sq = 0.0f;
 
-    for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * V; tile < tiles && c < C; c += (int)blockDim.y * 32 * V) {
-        const __half *m = a.m + (f * tiles + tile) * C + c;
-        const int64_t plane = aopt__opaque(a.frames * tiles * C), line = aopt__opaque((int64_t)W * C);
-        float o[4][4][V], bias[V];
-        /* Column l of the tile, transformed along H, adds into the four output columns at once: points +-a and +-b in pairs. */
-        {
-            float t[4][V];
-            aopt__wino_column<V>(m, 0, plane, t);
+    for (int c0 = 0; c0 < C; c0 += width) {
+        const int c = c0 + 2 * ((int)threadIdx.x + 32 * (int)threadIdx.y);
+                {
+            const int chunk = id % AOPT__PATCH_CHUNKS, t = tile0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
+            const bool in = t < tiles && ch < C;
+            const int64_t plane = a.frames * tiles * C;
+            const __half *from = a.m + (in ? (f * tiles + t) * C + ch : 0) + id / AOPT__PATCH_CHUNKS * plane;
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + id * 16;
+            if (c0) __syncthreads();
 #pragma unroll
-            for (int i = 0; i < 4; i++)
+            for (int k = 0; k < AOPT_WINO_PRODUCTS / 4; k++) aopt__copy16(to + k * 4 * AOPT__PATCH_ROW, from + k * 4 * plane, in ? 16 : 0);
+            if (a.residual) {
+                const int x = t % tiles_x * 4 + id / AOPT__PATCH_CHUNKS, y = t / tiles_x * 4;
 #pragma unroll
-                for (int v = 0; v < V; v++) { o[i][0][v] = t[i][v]; o[i][1][v] = o[i][2][v] = o[i][3][v] = 0.0f; }
-        }
-#pragma unroll
-        for (int l = 1; l < 5; l += 2) {
-            const float x = (float)(l == 1 ? AOPT__WINO_A : AOPT__WINO_B), x2 = (float)(l == 1 ? AOPT__WINO_A * AOPT__WINO_A : AOPT__WINO_B * AOPT__WINO_B);
-            const float x3 = (float)(l == 1 ? AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_A : AOPT__WINO_B * AOPT__WINO_B * AOPT__WINO_B);
-            float t[4][V], u[4][V];
-            aopt__wino_column<V>(m, l, plane, t);
-            aopt__wino_column<V>(m, l + 1, plane, u);
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-#pragma unroll
-                for (int v = 0; v < V; v++) {
-                    const float even = t[i][v] + u[i][v], odd = t[i][v] - u[i][v];
-                    o[i][0][v] += even;
-                    o[i][1][v] = fmaf(x, odd, o[i][1][v]);
-                    o[i][2][v] = fmaf(x2, even, o[i][2][v]);
-                    o[i][3][v] = fmaf(x3, odd, o[i][3][v]);
+                for (int k = 0; k < 4; k++) {       /* row k of the tile */
+                    const bool inside = in && y + k < H && x < W;
+                    aopt__copy16(to + (AOPT_WINO_PRODUCTS + k * 4) * AOPT__PATCH_ROW, a.residual + (inside ? ((f * H + y + k) * W + x) * C + ch : 0), inside ? 16 : 0);
                 }
-        }
-        {
-            float t[4][V];
-            aopt__wino_column<V>(m, 5, plane, t);
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-#pragma unroll
-                for (int v = 0; v < V; v++) o[i][3][v] += t[i][v];
-        }
-#pragma unroll
-        for (int v = 0; v < V; v++) bias[v] = a.bias[c + v];
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const int64_t at = position * C + c + i * line + j * C;
-                float add[V];
-                if (4 * ty + i >= H || 4 * tx + j >= W) continue;
-#pragma unroll
-                for (int v = 0; v < V; v++) add[v] = 0.0f;
-                if (a.residual) aopt__load<V>(a.residual + at, add);
-#pragma unroll
-                for (int v = 0; v < V; v++) o[i][j][v] = fmaf(o[i][j][v], a.alpha, bias[v] + add[v]);
-                ss[4 * i + j] += aopt__store<V>(a.y + at, o[i][j]);
             }
+            aopt__copy_commit();
+        }
+        const int rows = tile < tiles && c < C ? H - 4 * ty : 0, columns = W - 4 * tx, line = (int)aopt__opaque(W * C);
+        const int64_t at = position * C + c;
+        aopt__copy_wait<0>();
+        __syncthreads();
+        const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
+        float2 o[4][4];
+        float ss[16];
+        aopt__wino_patch(mine, o);
+#pragma unroll
+        for (int i = 0; i < 16; i++) {
+            ss[i] = 0.0f;
+            if (i / 4 >= rows || i % 4 >= columns) continue;
+            float2 add = bias;
+            if (a.residual) { const float2 e = aopt__load2(mine + (AOPT_WINO_PRODUCTS + i) * AOPT__PATCH_ROW); add.x += e.x; add.y += e.y; }
+            ss[i] = aopt__store2(a.y + at + (i / 4 * line + i % 4 * C), fmaf(o[i / 4][i % 4].x, a.alpha, add.x), fmaf(o[i / 4][i % 4].y, a.alpha, add.y));
+        }
+        if (a.r) sum_sq += aopt__reduce16(ss);
     }
     if (a.r) {
-        const float r = aopt__patch_norm(ss, sqrt_c);
+        const float r = aopt__patch_norm(sum_sq, sqrt_c);
         const int i = (int)threadIdx.x >> 2, j = (int)threadIdx.x & 3;
         if (threadIdx.y == 0 && threadIdx.x < 16 && tile < tiles && 4 * ty + i < H && 4 * tx + j < W) a.r[position + (int64_t)i * W + j] = r;
     }
 }
 
-/* Block of an output transform of V channels a lane: (32, warps that share a patch, patches); 256 threads for V = 2, 128 for 4. */
-static dim3 aopt__patch_block(int C, int V)
+/* Block of an output transform: (32, warps that share a patch, patches), 256 threads. */
+static dim3 aopt__patch_block(int C)
 {
-    const int all = V == 2 ? 8 : 4;
     int warps = 1;
-    while (warps < all && warps * 32 * V < C) warps *= 2;
-    return dim3(32, (unsigned)warps, (unsigned)(all / warps));
-}
-/* V: channels a lane, 2 or 4. */
-static aopt_status aopt_cuda_wino_output_tuned(const aopt_wino_output *a, int V, cudaStream_t stream, aopt_error *err)
-{
-    const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
-    const dim3 block = aopt__patch_block(a->C, V), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
-    if (V == 2) aopt_k_wino_output<2><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
-    else aopt_k_wino_output<4><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
-    return aopt__launched("Winograd output", err);
+    while (warps < 8 && warps * 64 < C) warps *= 2;
+    return dim3(32, (unsigned)warps, (unsigned)(8 / warps));
 }
 static aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
 {
-    return aopt_cuda_wino_output_tuned(a, 2, stream, err);
+    const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
+    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
+    cudaFuncSetAttribute(aopt_k_wino_output, cudaFuncAttributeMaxDynamicSharedMemorySize, (AOPT_WINO_PRODUCTS + 16) * AOPT__PATCH_ROW);
+    aopt_k_wino_output<<<grid, block, (a->residual ? AOPT_WINO_PRODUCTS + 16 : AOPT_WINO_PRODUCTS) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
+    return aopt__launched("Winograd output", err);
 }
 
 /* ==== [F6] upsample transforms ==========================================================================
@@ -1012,7 +1066,7 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample
             const int py = 2 * i - 1 + y, px = 2 * j - 1 + k;
 #pragma unroll
             for (int v = 0; v < 4; v++) d[y][k][v] = 0.0f;
-            if (py >= 0 && py < a.H && px >= 0 && px < a.W) aopt__load<4>(x + ((int64_t)py * a.W + px) * a.phases * a.C, d[y][k]);
+            if (py >= 0 && py < a.H && px >= 0 && px < a.W) aopt__load4(x + ((int64_t)py * a.W + px) * a.phases * a.C, d[y][k]);
         }
 #pragma unroll
     for (int v = 0; v < 4; v++) {
@@ -1027,7 +1081,7 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample
 #pragma unroll
         for (int k = 0; k < 3; k++) {
             const int plane = y == 0 ? k : k == 0 ? 2 + y : 2 + 2 * y + k;
-            (void)aopt__store<4>(v + plane * a.v_plane, d[y][k]);
+            aopt__store4(v + plane * a.v_plane, d[y][k]);
         }
 }
 static aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, cudaStream_t stream, aopt_error *err)
@@ -1068,8 +1122,8 @@ static aopt_status aopt_cuda_upsample_gemm(cublasHandle_t handle, const __half *
    m          fp16 [25*R*C], see aopt_cuda_upsample_gemm
    y          fp16 [frames][2H][2W][C]                  r       f32 [frames][2H][2W], or NULL
    shortcut   fp16 [.][H][W][shortcut_c], the stage's input, or NULL.  The official DupUp3D as an index: output frame f is
-              phase u = (f + skip) % factor_t of input frame (f + skip) / factor_t, and channel o of pixel (y, x) is channel
-              ((o*factor_t + u)*4 + (y%2)*2 + x%2) / repeat of pixel (y/2, x/2), repeat = norm_c*factor_t*4 / channels of the input
+              phase u = (f + skip) % factor_t of input frame (f + skip) / factor_t, and channel o of pixel (y, x) is, of pixel
+              (y/2, x/2), channel o (ratio 1: as many input channels) or 2*o + (factor_t == 2 ? u : y%2) (ratio 2: twice as many)
    skip       factor_t - 1 in the chunk that starts a clip, else 0
    alpha, bias, norm_c as in aopt_wino_output */
 typedef struct aopt_upsample_output {
@@ -1078,105 +1132,99 @@ typedef struct aopt_upsample_output {
     const float *bias;
     const __half *shortcut;
     float shortcut_scale;
-    int shortcut_c, repeat, factor_t, skip;
+    int shortcut_c, ratio, factor_t, skip;
     __half *y;
     float *r;
     int64_t frames, H, W;
     int C, norm_c;
 } aopt_upsample_output;
 
-/* V channels from o on of the shortcut at one output pixel; phase = u*4 + (y%2)*2 + x%2. */
-template <int V>
-static __device__ __forceinline__ void aopt__shortcut(const aopt_upsample_output &a, const __half *x, int o, int phase, float (&v)[V])
-{
-    if (a.repeat == 4 * a.factor_t) {
-        aopt__load<V>(x + o, v);
-    } else if (a.repeat == 2 * a.factor_t) {        /* every second of 2*V channels */
-        float e[2][V];
-        aopt__load<V>(x + 2 * o, e[0]);
-        aopt__load<V>(x + 2 * o + V, e[1]);
-#pragma unroll
-        for (int i = 0; i < V; i++) v[i] = phase >= a.repeat ? e[2 * i / V][2 * i % V + 1] : e[2 * i / V][2 * i % V];
-    } else {
-#pragma unroll
-        for (int i = 0; i < V; i++) {
-            const int src = ((o + i) * a.factor_t * 4 + phase) / a.repeat;
-            v[i] = src < a.shortcut_c ? __half2float(x[src]) : 0.0f;
-        }
-    }
-}
-
-/* Reference: upsample_output_ref.  Launch as aopt_k_wino_output, a patch being the 4x4 outputs of a centre.
+/* Reference: upsample_output_ref.  Launch as aopt_k_wino_output: a patch is the 4x4 outputs of a centre, staged are its 25 products and
+   the 3x3 low-resolution positions of the shortcut.
    Traffic: 3.125*C (m) + 0.5*shortcut_c (shortcut, from caches after the first) + 2*C bytes an output position. */
-template <int V>
-__global__ void __launch_bounds__(V == 2 ? 256 : 128, V == 2 ? 2 : 3) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
+__global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
 {
+    extern __shared__ __align__(16) unsigned char stage[];          /* [25] rows of products, [9*ratio] of shortcut positions */
     const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
-    const int centre = (int)blockIdx.x * (int)blockDim.z + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
-    const int64_t f = (int64_t)blockIdx.y, R = a.frames * centres, row = f * centres + centre;
+    const int centre0 = (int)blockIdx.x * (int)blockDim.z, centre = centre0 + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
+    const int id = (int)threadIdx.x + 32 * (int)(threadIdx.y + blockDim.y * threadIdx.z), width = 64 * (int)blockDim.y;
+    const int64_t f = (int64_t)blockIdx.y, R = a.frames * centres;
     const int y0 = 4 * ci - 1, x0 = 4 * cj - 1, u = (int)((f + a.skip) % a.factor_t);
     const __half *shortcut = a.shortcut ? a.shortcut + (f + a.skip) / a.factor_t * H * W * a.shortcut_c : NULL;
-    float ss[16];
-#pragma unroll
-    for (int i = 0; i < 16; i++) ss[i] = 0.0f;
+    const char *mine = (const char *)stage + 4 * id;
+    float sum_sq = 0.0f;
 
-    for (int c = ((int)threadIdx.y * 32 + (int)threadIdx.x) * V; centre < centres && c < C; c += (int)blockDim.y * 32 * V) {
-        const int64_t plane = aopt__opaque(R * 2 * C);
-        const __half *m0 = a.m + row * C + c, *m1 = a.m + R * C + row * 2 * C + c, *m2 = a.m + 9 * R * C + row * 4 * C + c;
-        float top[4][V], mid[V], bias[V];
-        aopt__load<V>(m0, mid);
+    for (int c0 = 0; c0 < C; c0 += width) {
+        const int c = c0 + 2 * ((int)threadIdx.x + 32 * (int)threadIdx.y);
+        {
+            const int chunk = id % AOPT__PATCH_CHUNKS, t = centre0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
+            const bool in = t < centres && ch < C;
+            const int64_t row = in ? f * centres + t : 0, plane = aopt__opaque(R * C);
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + id % AOPT__PATCH_CHUNKS * 16;
+            if (c0) __syncthreads();
 #pragma unroll
-        for (int s = 0; s < 4; s++) {               /* xx and xa, xb: what all rows of the patch share */
-            aopt__load<V>(m1 + (s >> 1) * plane + (s & 1) * C, top[s]);
-#pragma unroll
-            for (int v = 0; v < V; v++) top[s][v] += mid[v];
+            for (int k = 0; k < 7; k++) {           /* product p lies in a group whose rows hold 1, 2 or 4 products */
+                const int p = 4 * k + id / AOPT__PATCH_CHUNKS, first = p == 0 ? 0 : p < 9 ? 1 : 9, wide = p == 0 ? 1 : p < 9 ? 2 : 4;
+                const int64_t at = (p - (p - first) % wide) * plane + (row * wide + (p - first) % wide) * C + (in ? ch : 0);
+                if (p < AOPT_UPSAMPLE_PRODUCTS) aopt__copy16(to + p * AOPT__PATCH_ROW, a.m + at, in ? 16 : 0);
+            }
+            if (shortcut)
+                for (int k = id / AOPT__PATCH_CHUNKS; k < 9 * a.ratio; k += 4) {       /* 16 bytes of position k / ratio: ratio of them a chunk */
+                    const int y = 2 * (t / cw) - 1 + k / a.ratio / 3, x = 2 * (t % cw) - 1 + k / a.ratio % 3, from = ch * a.ratio + k % a.ratio * 8;
+                    const bool inside = in && y >= 0 && y < H && x >= 0 && x < W && from < a.shortcut_c;
+                    const uint32_t at = (AOPT_UPSAMPLE_PRODUCTS + k / a.ratio * a.ratio) * AOPT__PATCH_ROW + (id % AOPT__PATCH_CHUNKS * a.ratio + k % a.ratio) * 16;
+                    aopt__copy16((uint32_t)__cvta_generic_to_shared(stage) + at, shortcut + (inside ? (y * W + x) * a.shortcut_c + from : 0), inside ? 16 : 0);
+                }
+            aopt__copy_commit();
         }
+        const int rows = centre < centres && c < C ? 2 * H - y0 : 0, columns = 2 * W - x0;     /* of the patch; the first of each may be -1 */
+        aopt__copy_wait<0>();
+        __syncthreads();
+        const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
+        float ss[16];
+        float2 top[4];                              /* xx and xa, xb: what all rows of the patch share */
+        const float2 mid = aopt__load2(mine);
 #pragma unroll
-        for (int v = 0; v < V; v++) bias[v] = a.bias[c + v];
+        for (int s = 0; s < 4; s++) { const float2 e = aopt__load2(mine + (1 + s) * AOPT__PATCH_ROW); top[s] = make_float2(mid.x + e.x, mid.y + e.y); }
+        const int line = (int)aopt__opaque(2 * W * C);
+        __half *out = a.y + ((f * 2 * H + y0) * 2 * W + x0) * C + c;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int y = y0 + i;
-            float side[V], m[4][V];
-            aopt__load<V>(m1 + (2 + (i >> 1)) * plane + (i & 1) * C, side);
-#pragma unroll
-            for (int s = 0; s < 4; s++) aopt__load<V>(m2 + ((i >> 1) * 2 + (s >> 1)) * 2 * plane + ((i & 1) * 2 + (s & 1)) * C, m[s]);
-            if (y < 0 || y >= 2 * H) continue;
-            __half *out = a.y + ((f * 2 * H + y) * 2 * W + x0) * C + c;
+            const float2 side = aopt__load2(mine + (5 + i) * AOPT__PATCH_ROW);
 #pragma unroll
             for (int s = 0; s < 4; s++) {
-                const int x = x0 + s;
-                float add[V];
-                if (x < 0 || x >= 2 * W) continue;
-#pragma unroll
-                for (int v = 0; v < V; v++) add[v] = 0.0f;
-                if (shortcut) aopt__shortcut<V>(a, shortcut + ((y >> 1) * W + (x >> 1)) * a.shortcut_c, c, u * 4 + (y & 1) * 2 + (x & 1), add);
-#pragma unroll
-                for (int v = 0; v < V; v++) add[v] = fmaf(m[s][v] + (top[s][v] + side[v]), a.alpha, fmaf(add[v], a.shortcut_scale, bias[v]));
-                ss[4 * i + s] += aopt__store<V>(out + s * C, add);
+                const float2 e = aopt__load2(mine + (9 + (i >> 1) * 8 + (s >> 1) * 4 + (i & 1) * 2 + (s & 1)) * AOPT__PATCH_ROW);
+                const char *low = (const char *)stage + AOPT_UPSAMPLE_PRODUCTS * AOPT__PATCH_ROW + ((i + 1) / 2 * 3 + (s + 1) / 2) * a.ratio * AOPT__PATCH_ROW + 4 * id * a.ratio;
+                float2 t = make_float2(0.0f, 0.0f);
+                ss[4 * i + s] = 0.0f;
+                if (y0 + i < 0 || i >= rows || x0 + s < 0 || s >= columns) continue;
+                if (shortcut && a.ratio == 1) t = aopt__load2(low);
+                else if (shortcut) {                /* the odd or even ones of four channels; row y0 + i is odd where i is even */
+                    const float2 e0 = aopt__load2(low), e1 = aopt__load2(low + 4);
+                    t = (a.factor_t == 2 ? u : !(i & 1)) ? make_float2(e0.y, e1.y) : make_float2(e0.x, e1.x);
+                }
+                ss[4 * i + s] = aopt__store2(out + (i * line + s * C), fmaf(e.x + (top[s].x + side.x), a.alpha, fmaf(t.x, a.shortcut_scale, bias.x)),
+                                             fmaf(e.y + (top[s].y + side.y), a.alpha, fmaf(t.y, a.shortcut_scale, bias.y)));
             }
         }
+        if (a.r) sum_sq += aopt__reduce16(ss);
     }
     if (a.r) {
-        const float r = aopt__patch_norm(ss, sqrt_c);
+        const float r = aopt__patch_norm(sum_sq, sqrt_c);
         const int y = y0 + ((int)threadIdx.x >> 2), x = x0 + ((int)threadIdx.x & 3);
         if (threadIdx.y == 0 && threadIdx.x < 16 && centre < centres && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[(f * 2 * H + y) * 2 * W + x] = r;
     }
 }
-static aopt_status aopt_cuda_upsample_output_tuned(const aopt_upsample_output *a, int V, cudaStream_t stream, aopt_error *err)
-{
-    const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
-    const dim3 block = aopt__patch_block(a->C, V), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
-        (a->shortcut && (a->shortcut_c % 8 || a->repeat < 1 || a->H * a->W > INT32_MAX / a->shortcut_c)))
-        return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels repeated %d: channels must be multiples of 8",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->repeat);
-    if (V == 2) aopt_k_upsample_output<2><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
-    else aopt_k_upsample_output<4><<<grid, block, 0, stream>>>(*a, sqrtf((float)a->norm_c));
-    return aopt__launched("upsample output", err);
-}
 static aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
 {
-    return aopt_cuda_upsample_output_tuned(a, 2, stream, err);
+    const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
+    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
+        (a->shortcut && (a->shortcut_c % 8 || a->ratio < 1 || a->ratio > 2 || a->H * a->W > INT32_MAX / a->shortcut_c)))
+        return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d: channels must be multiples of 8, ratio 1 or 2",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->ratio);
+    aopt_k_upsample_output<<<grid, block, (AOPT_UPSAMPLE_PRODUCTS + (a->shortcut ? 9 * a->ratio : 0)) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
+    return aopt__launched("upsample output", err);
 }
 
 /* ==== [F7] head =========================================================================================
@@ -1204,7 +1252,7 @@ __global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha,
 #pragma unroll
         for (int i = 0; i < 3; i++) {
             float v[4];
-            aopt__load<4>(g + (p + (int64_t)dy * W + dx) * AOPT_HEAD_ROW + tap * 12 + 4 * i, v);
+            aopt__load4(g + (p + (int64_t)dy * W + dx) * AOPT_HEAD_ROW + tap * 12 + 4 * i, v);
 #pragma unroll
             for (int k = 0; k < 4; k++) o[4 * i + k] += v[k];
         }

@@ -366,7 +366,7 @@ static void test_wino_input(void)
             a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C;
             for (int slices = 1; slices <= (small ? 1 : 4); slices *= 2) {
                 dv.poison();
-                CALL(aopt_cuda_wino_input_tuned(&a, slices, slices == 2 ? 1 : 4, 0, &err));
+                CALL(aopt_cuda_wino_input_tuned(&a, slices, slices == 2 ? 2 : 3, slices == 2 ? 1 : 4, 0, &err));
                 CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d slices %d", T, H, W, C, mode, slices);
             }
         }
@@ -375,7 +375,7 @@ static void test_wino_output(void)
 {
     static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 2, 5, 6, 1032 } };
     for (const int *s : sizes)
-        for (int mode = 0; mode < 4; mode++) {          /* bit 0: residual and r; bit 1: 4 channels a lane */
+        for (int mode = 0; mode < 4; mode++) {          /* bit 0: residual; bit 1: r */
             const int T = s[0], H = s[1], W = s[2], C = s[3], tiles = (H + 3) / 4 * ((W + 3) / 4);
             const vec m = random_half((int64_t)36 * T * tiles * C, 51, 20.0), bias = random_half(C, 52, 1.0), res = random_half((int64_t)T * H * W * C, 53, 1.0);
             const vec want = wino_output_ref(m, 0.125, bias, mode & 1 ? &res : NULL, T, H, W, C);
@@ -385,12 +385,12 @@ static void test_wino_output(void)
             device<float> db(bias), dr((int64_t)T * H * W);
             aopt_wino_output a;
             memset(&a, 0, sizeof a);
-            a.m = dm.p; a.alpha = 0.125f; a.bias = db.p; a.residual = mode & 1 ? dres.p : NULL; a.y = dy.p; a.r = mode & 1 ? dr.p : NULL;
+            a.m = dm.p; a.alpha = 0.125f; a.bias = db.p; a.residual = mode & 1 ? dres.p : NULL; a.y = dy.p; a.r = mode & 2 ? dr.p : NULL;
             a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1;
-            CALL(aopt_cuda_wino_output_tuned(&a, mode & 2 ? 4 : 2, 0, &err));
+            CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
             const vec r = norm_ref(dy.get(), C, C - 1);
-            if (mode & 1) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
+            if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
         }
 }
 
@@ -540,7 +540,8 @@ static vec upsample_output_ref(const vec &m, const aopt_upsample_output &a, cons
             else if (p < 9) s += m[R * C + ((size_t)((p - 1) / 2) * R + row) * 2 * C + (p - 1) % 2 * C + c];
             else s += m[9 * R * C + ((size_t)((p - 9) / 4) * R + row) * 4 * C + (p - 9) % 4 * C + c];
         }
-        const int u = (f + a.skip) % a.factor_t, t = (f + a.skip) / a.factor_t, src = ((c * a.factor_t + u) * 4 + q % 2 * 2 + z % 2) / a.repeat;
+        const int u = (f + a.skip) % a.factor_t, t = (f + a.skip) / a.factor_t, repeat = 4 * a.factor_t / a.ratio;
+        const int src = ((c * a.factor_t + u) * 4 + q % 2 * 2 + z % 2) / repeat;      /* the official formula */
         y[i] = a.alpha * s + bias[(size_t)c];
         if (a.shortcut) y[i] += a.shortcut_scale * shortcut[(((size_t)t * H + q / 2) * W + z / 2) * a.shortcut_c + src];
     }
@@ -548,9 +549,9 @@ static vec upsample_output_ref(const vec &m, const aopt_upsample_output &a, cons
 }
 static void test_upsample(void)
 {
-    /* H, W, C, frames out, shortcut channels, factor_t, skip: repeat 4*factor_t, 2*factor_t, other */
+    /* H, W, C, frames out, shortcut channels, factor_t, skip */
     static const int cases[][7] = { { 5, 6, 24, 2, 24, 2, 0 }, { 4, 3, 16, 3, 32, 1, 0 }, { 6, 9, 40, 3, 40, 2, 1 }, { 2, 1, 16, 2, 32, 2, 0 },
-                                    { 3, 4, 32, 2, 16, 1, 0 }, { 1, 1, 8, 1, 0, 1, 0 } };
+                                    { 3, 4, 72, 2, 144, 2, 0 }, { 2, 3, 520, 1, 1040, 1, 0 }, { 1, 1, 8, 1, 0, 1, 0 } };
     static double form[25 * 9];
     const aopt_conv_form f = { form, 25, 9, 0 };
     aopt_upsample_form(form);
@@ -580,8 +581,8 @@ static void test_upsample(void)
         memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
         in.x = dx.p; in.v = dv.p; in.v_plane = (int64_t)R * C; in.frames = T; in.H = H; in.W = W; in.C = C; in.phases = phases;
         out.m = dm.p; out.alpha = alpha; out.bias = db.p; out.y = dy.p; out.r = dr.p; out.frames = T; out.H = H; out.W = W; out.C = out.norm_c = C;
-        out.factor_t = ft; out.skip = skip; out.repeat = 1;
-        if (sc) { out.shortcut = ds.p; out.shortcut_c = sc; out.shortcut_scale = 0.5f; out.repeat = C * ft * 4 / sc; }
+        out.factor_t = ft; out.skip = skip; out.ratio = 1;
+        if (sc) { out.shortcut = ds.p; out.shortcut_c = sc; out.shortcut_scale = 0.5f; out.ratio = sc / C; }
         vec emulated = upsample_output_ref(m, out, bias, shortcut);
         round_half(emulated);
         /* exact: upsample, convolve, add */
@@ -594,14 +595,13 @@ static void test_upsample(void)
         const vec rest = upsample_output_ref(zero, out, bias, shortcut);
         for (size_t i = 0; i < exact.size(); i++) exact[i] += rest[i];
 
-        for (int V = 2; V <= 4; V += 2)
-            for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 2); path++) {
+        for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 2); path++) {
                 dv.poison(); dm.poison(); dy.poison();
                 CALL(aopt_cuda_upsample_input(&in, 0, &err));
                 CHECK_SNR(dv.get(), v, v_exact, "input, H %d W %d C %d", H, W, C);
                 CALL(aopt_cuda_upsample_gemm(path ? blas : NULL, dv.p, in.v_plane, du.p, dm.p, R, C, C, 0, &err));
-                CALL(aopt_cuda_upsample_output_tuned(&out, V, 0, &err));
-                CHECK_SNR(dy.get(), emulated, exact, "H %d W %d C %d frames %d shortcut %d V %d path %d", H, W, C, T, sc, V, path);
+                CALL(aopt_cuda_upsample_output(&out, 0, &err));
+                CHECK_SNR(dy.get(), emulated, exact, "H %d W %d C %d frames %d shortcut %d path %d", H, W, C, T, sc, path);
                 const vec r = norm_ref(dy.get(), C, C);
                 CHECK(snr(dr.get(), r) > 115, "r: %.1f dB", snr(dr.get(), r));
             }

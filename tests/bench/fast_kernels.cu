@@ -137,14 +137,11 @@ static cost bench_wino(const layer &l, int T, bool tune)
     if (tune) {
         plans(&g, k.flops);
         for (int slices = 1; slices <= 4; slices *= 2)
-            for (int strip = 2; strip <= 16; strip *= 2) {
-                const double ms = time_ms([&] { RUN(aopt_cuda_wino_input_tuned(&in, slices, strip, 0, &err)); });
-                printf("    input: %d slices, strip %2d: %7.3f ms %5.0f GB/s\n", slices, strip, ms, k.in_bytes / ms * 1e-6);
-            }
-        for (int V = 2; V <= 4; V += 2) {
-            const double ms = time_ms([&] { RUN(aopt_cuda_wino_output_tuned(&out, V, 0, &err)); });
-            printf("    output: %d channels a lane: %7.3f ms %5.0f GB/s\n", V, ms, k.out_bytes / ms * 1e-6);
-        }
+            for (int stages = 2; stages <= 3; stages++)
+                for (int strip = 8; strip <= 32; strip *= 2) {
+                    const double ms = time_ms([&] { RUN(aopt_cuda_wino_input_tuned(&in, slices, stages, strip, 0, &err)); });
+                    printf("    input: %d slices, %d stages, strip %2d: %7.3f ms %5.0f GB/s\n", slices, stages, strip, ms, k.in_bytes / ms * 1e-6);
+                }
         return k;
     }
     k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err)); });
@@ -172,15 +169,13 @@ static cost bench_upsample(const layer &l, int T)
     memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
     in.x = x; in.v = v; in.v_plane = R * C; in.frames = T; in.H = l.H; in.W = l.W; in.C = C; in.phases = ft;
     out.m = m; out.alpha = alpha; out.bias = bias; out.y = y; out.r = r; out.frames = T; out.H = l.H; out.W = l.W; out.C = out.norm_c = C;
-    out.shortcut = s; out.shortcut_c = sc; out.shortcut_scale = 1.0f; out.factor_t = ft; out.repeat = C * ft * 4 / sc;
+    out.shortcut = s; out.shortcut_c = sc; out.shortcut_scale = 1.0f; out.factor_t = ft; out.ratio = sc / C;
     k.flops = 50.0 * (double)R * C * C;
     k.in_bytes = 2.0 * C * ((double)T * (double)P + 9.0 * (double)R);
     k.out_bytes = 2.0 * (25.0 * (double)R * C + 4.0 * (double)T * (double)P * C + (double)(T / ft) * (double)P * sc);
     k.in_ms = time_ms([&] { RUN(aopt_cuda_upsample_input(&in, 0, &err)); });
     k.gemm_ms = time_ms([&] { RUN(aopt_cuda_upsample_gemm(NULL, v, in.v_plane, u, m, R, C, C, 0, &err)); });
     k.out_ms = time_ms([&] { RUN(aopt_cuda_upsample_output(&out, 0, &err)); });
-    const double wide = time_ms([&] { RUN(aopt_cuda_upsample_output_tuned(&out, 4, 0, &err)); });
-    printf("    output with 4 channels a lane: %.3f ms, 2: %.3f ms\n", wide, k.out_ms);
     k.blas_ms = time_ms([&] { RUN(aopt_cuda_upsample_gemm(blas, v, in.v_plane, u, m, R, C, C, 0, &err)); });
     return k;
 }
