@@ -96,11 +96,11 @@ static __device__ __forceinline__ void aopt__wgmma_fence() { asm volatile("wgmma
 static __device__ __forceinline__ void aopt__wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> static __device__ __forceinline__ void aopt__wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }
 
-/* Shared-memory matrix descriptor of K-major rows of 128 bytes in the 128-byte swizzle: 8 rows = 1024 bytes.
-   Rows start at a multiple of 1024 bytes; k16 steps inside the row add 32 bytes. */
-static __device__ __forceinline__ uint64_t aopt__wgmma_desc(uint32_t smem)
+/* Shared-memory matrix descriptor of K-major rows of ROW = 64 or 128 bytes in the swizzle of that width: a pattern of 8 rows.
+   Rows start at a multiple of a pattern; k16 steps inside the row add 32 bytes. */
+template <int ROW> static __device__ __forceinline__ uint64_t aopt__wgmma_desc(uint32_t smem)
 {
-    return (1ull << 62) | (64ull << 32) | (1ull << 16) | (uint64_t)((smem & 0x3ffffu) >> 4);
+    return ((ROW == 128 ? 1ull : 2ull) << 62) | ((uint64_t)(8 * ROW / 16) << 32) | (1ull << 16) | (uint64_t)((smem & 0x3ffffu) >> 4);
 }
 
 #define AOPT__D4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
@@ -165,16 +165,18 @@ typedef struct aopt_tapgemm {
 /* How a launch is cut.  Zero fields are chosen by the launcher. */
 typedef struct aopt_tapgemm_plan {
     int tile_rows;                      /* 32, 64, 128 or 256: a tile is tile_rows rows of 256/tile_rows frames */
-    int a_stages, b_stages, c_stages;   /* shared-memory ring depths */
+    int a_stages, w_stages, c_stages;   /* shared-memory ring depths */
     int grid;                           /* blocks; 0 = one per multiprocessor */
+    int k;                              /* of a ring slot: 32 or 64 */
+    int skew;                           /* steps that the second warpgroup starts late; -1 = none */
 } aopt_tapgemm_plan;
 
-enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_K * 2,
-       AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
+enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_THREADS = 384, AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512,
+       AOPT__TG_MAX_STAGES = 12 };
 
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
-    int a_stages, b_stages, a_bytes, n;
+    int a_stages, w_stages, a_bytes, n, skew;
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
@@ -208,16 +210,17 @@ static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phas
    RAW        alpha is 1 and there is no bias.
    Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles times through L2, once from DRAM where the tiles of
               one wave fit there; w: once; c: written once. */
-template <int C_STAGES, bool RAW>
+template <int K, int C_STAGES, bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
 aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
                const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
+    enum { ROW = 2 * K, W_BYTES = AOPT__TG_N * ROW };
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
     const uint32_t smem = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
     const uint32_t c_ring = smem, a_ring = c_ring + C_STAGES * AOPT__TG_C_BYTES, w_ring = a_ring + p.a_stages * p.a_bytes;
-    const uint32_t bars = w_ring + p.b_stages * AOPT__TG_W_BYTES;
+    const uint32_t bars = w_ring + p.w_stages * W_BYTES;
     const uint32_t a_full = bars, a_empty = bars + 8 * AOPT__TG_MAX_STAGES, w_full = bars + 16 * AOPT__TG_MAX_STAGES,
                    w_empty = bars + 24 * AOPT__TG_MAX_STAGES;
     const int group = (int)threadIdx.x >> 7, warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31;
@@ -241,7 +244,7 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
                 for (int k = 0; k < p.k_steps; k++) {
                     aopt__bar_wait(a_empty + 8 * slot, phase);
                     aopt__bar_expect(a_full + 8 * slot, (uint32_t)p.a_bytes);
-                    aopt__tma_load(a_ring + slot * p.a_bytes, &map_a, a_full + 8 * slot, k * AOPT__TG_K, t.row, t.frame, t.batch);
+                    aopt__tma_load(a_ring + slot * p.a_bytes, &map_a, a_full + 8 * slot, k * K, t.row, t.frame, t.batch);
                     aopt__ring_next(slot, phase, p.a_stages);
                 }
             }
@@ -252,31 +255,34 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
                 for (int k = 0; k < p.k_steps; k++)
                     for (int j = 0; j < p.taps; j++) {
                         aopt__bar_wait(w_empty + 8 * slot, phase);
-                        aopt__bar_expect(w_full + 8 * slot, AOPT__TG_W_BYTES);
-                        aopt__tma_load(w_ring + slot * AOPT__TG_W_BYTES, &map_w, w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
-                        aopt__ring_next(slot, phase, p.b_stages);
+                        aopt__bar_expect(w_full + 8 * slot, W_BYTES);
+                        aopt__tma_load(w_ring + slot * W_BYTES, &map_w, w_full + 8 * slot, k * K, t.n, j, t.batch);
+                        aopt__ring_next(slot, phase, p.w_stages);
                     }
             }
         }
     } else {
         float acc[2][64];
         const int m0 = (group - 1) * 128;
-        int a_slot = 0, w_slot = 0, c_slot = 0; uint32_t a_phase = 0, w_phase = 0;
+        int a_slot = 0, w_slot = 0, c_slot = 0, start = p.skew; uint32_t a_phase = 0, w_phase = 0;
+
+        /* The second warpgroup starts some steps late, so that one multiplies while the other stores its tile. */
+        if (group == 2 && start > 0) asm volatile("bar.sync 3, 256;" ::: "memory");
 
         for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
             const aopt__tile t = aopt__tile_at(p, i);
             int keep = 0, w_held = -1, a_held = -1;     /* slots that the group still in flight reads */
             for (int k = 0; k < p.k_steps; k++) {
-                const uint32_t a_rows = a_ring + a_slot * p.a_bytes + m0 * 128;
+                const uint32_t a_rows = a_ring + a_slot * p.a_bytes + m0 * ROW;
                 aopt__bar_wait(a_full + 8 * a_slot, a_phase);
                 for (int j = 0; j < p.taps; j++) {
-                    const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * 128), w = aopt__wgmma_desc(w_ring + w_slot * AOPT__TG_W_BYTES);
+                    const uint64_t a = aopt__wgmma_desc<ROW>(a_rows + j * p.tile_rows * ROW), w = aopt__wgmma_desc<ROW>(w_ring + w_slot * W_BYTES);
                     aopt__bar_wait(w_full + 8 * w_slot, w_phase);
                     aopt__wgmma_fence();
 #pragma unroll
-                    for (int s = 0; s < 4; s++) {       /* k16 steps; +2 is 32 bytes, +512 is 64 rows */
+                    for (int s = 0; s < K / 16; s++) {  /* k16 steps of 32 bytes; addresses in units of 16 */
                         aopt__wgmma_m64n128k16(acc[0], a + 2 * s, w + 2 * s, keep);
-                        aopt__wgmma_m64n128k16(acc[1], a + 512 + 2 * s, w + 2 * s, keep);
+                        aopt__wgmma_m64n128k16(acc[1], a + 64 * ROW / 16 + 2 * s, w + 2 * s, keep);
                         keep = 1;
                     }
                     aopt__wgmma_commit();
@@ -284,7 +290,8 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
                     if (lane == 0 && w_held >= 0) aopt__bar_arrive(w_empty + 8 * w_held);
                     if (lane == 0 && a_held >= 0) aopt__bar_arrive(a_empty + 8 * a_held);
                     w_held = w_slot; a_held = -1;
-                    aopt__ring_next(w_slot, w_phase, p.b_stages);
+                    if (group == 1 && start > 0 && --start == 0) asm volatile("bar.arrive 3, 256;" ::: "memory");
+                    aopt__ring_next(w_slot, w_phase, p.w_stages);
                 }
                 a_held = a_slot;
                 aopt__ring_next(a_slot, a_phase, p.a_stages);
@@ -370,17 +377,17 @@ static aopt__encode_fn aopt__encoder(void)
     return (aopt__encode_fn)f;
 }
 
-/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1 in the 128-byte swizzle, zeros outside. */
+/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of b0 x b1 x b2 x 1, b0 = 32 or 64 in the swizzle of that width, zeros outside. */
 static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
-                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, aopt_error *err)
+                                    const int64_t dim[4], const int64_t row[3], int b0, int b1, int b2, aopt_error *err)
 {
     cuuint64_t size[4], stride[3];
-    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
+    const cuuint32_t box[4] = { (cuuint32_t)b0, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
     int i;
     for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
     for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
     const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+                              b0 == 64 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (e != CUDA_SUCCESS)
         return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
                          (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
@@ -393,19 +400,22 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
 {
     enum { MAX_SMEM = 232448 };
     int64_t best = INT64_MAX;
-    int rows, room, a_bytes;
+    int rows, room, a_bytes, w_bytes;
     if (plan->tile_rows == 0)
         for (rows = 32; rows <= 256; rows *= 2) {
             const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
             if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
             if (tiles < best) { best = tiles; plan->tile_rows = rows; }
         }
-    a_bytes = plan->tile_rows * (256 / plan->tile_rows + g->taps - 1) * 128;
+    if (plan->k == 0) plan->k = 64;
     if (plan->c_stages == 0) plan->c_stages = 1;
+    if (plan->skew == 0) plan->skew = -1;
+    a_bytes = plan->tile_rows * (256 / plan->tile_rows + g->taps - 1) * 2 * plan->k;
+    w_bytes = AOPT__TG_N * 2 * plan->k;
     room = MAX_SMEM - 1024 - AOPT__TG_BARRIER_BYTES - plan->c_stages * AOPT__TG_C_BYTES;
-    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 3 : 2;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 3 * 64 / plan->k : plan->k == 64 ? 2 : 5;
     room -= plan->a_stages * a_bytes;
-    if (plan->b_stages == 0) plan->b_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
+    if (plan->w_stages == 0) plan->w_stages = room / w_bytes < AOPT__TG_MAX_STAGES ? room / w_bytes : AOPT__TG_MAX_STAGES;
 }
 
 /* Launch with an explicit plan (NULL: all chosen).  Needs aopt_cuda_has_wgmma().
@@ -429,29 +439,30 @@ static aopt_status aopt_cuda_tapgemm_wgmma(const aopt_tapgemm *gemm, const aopt_
     aopt__tapgemm_plan(&g, &plan);
     frames = 256 / plan.tile_rows;
     p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = frames;
-    p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
+    p.k_steps = (int)aopt__div_up(g.k, plan.k);
     p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
     p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
     p.frame_tiles = (int)aopt__div_up(g.frames, frames);
     p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
-    p.a_stages = plan.a_stages; p.b_stages = plan.b_stages;
-    p.a_bytes = plan.tile_rows * (frames + g.taps - 1) * 128;
+    p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
+    p.a_bytes = plan.tile_rows * (frames + g.taps - 1) * 2 * plan.k;
+    p.skew = plan.skew < p.k_steps * g.taps ? plan.skew : p.k_steps * g.taps;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
 
-    smem = 1024 + AOPT__TG_BARRIER_BYTES + plan.c_stages * AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.b_stages * AOPT__TG_W_BYTES;
-    if (p.a_stages < 2 || p.b_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.b_stages > AOPT__TG_MAX_STAGES ||
-        plan.c_stages < 1 || plan.c_stages > 2 || smem > 232448 || frames + g.taps - 1 > 256)
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + plan.c_stages * AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_N * 2 * plan.k;
+    if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES ||
+        plan.c_stages < 1 || plan.c_stages > 2 || (plan.k != 32 && plan.k != 64) || plan.skew > p.w_stages - 2 || plan.skew > p.a_stages * g.taps || smem > 232448 || frames + g.taps - 1 > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d a, %d w and %d c stages of %d taps need %d bytes of shared memory, of 232448",
-                         p.a_stages, p.b_stages, plan.c_stages, g.taps, smem);
+                         p.a_stages, p.w_stages, plan.c_stages, g.taps, smem);
     {
         const int64_t frame_a = g.rows * g.a_row, frame_c = g.rows * g.c_row, tap_w = g.n * g.w_row;
         const int64_t dim_a[4] = { g.k, g.rows, g.frames + g.taps - 1, g.batch }, row_a[3] = { g.a_row, frame_a, g.batch > 1 ? g.a_batch : frame_a };
         const int64_t dim_w[4] = { g.k, g.n, g.taps, g.batch }, row_w[3] = { g.w_row, tap_w, g.batch > 1 ? g.w_batch : tap_w };
         const int64_t dim_c[4] = { g.n, g.rows, g.frames, g.batch }, row_c[3] = { g.c_row, frame_c, g.batch > 1 ? g.c_batch : frame_c };
         const int store_rows = plan.tile_rows < 128 ? plan.tile_rows : 128;
-        if ((st = aopt__tensor_map(encode, &map_a, "a", g.a, dim_a, row_a, plan.tile_rows, frames + g.taps - 1, err)) != AOPT_OK) return st;
-        if ((st = aopt__tensor_map(encode, &map_w, "w", g.w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-        if ((st = aopt__tensor_map(encode, &map_c, "c", g.c, dim_c, row_c, store_rows, 128 / store_rows, err)) != AOPT_OK) return st;
+        if ((st = aopt__tensor_map(encode, &map_a, "a", g.a, dim_a, row_a, plan.k, plan.tile_rows, frames + g.taps - 1, err)) != AOPT_OK) return st;
+        if ((st = aopt__tensor_map(encode, &map_w, "w", g.w, dim_w, row_w, plan.k, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+        if ((st = aopt__tensor_map(encode, &map_c, "c", g.c, dim_c, row_c, 64, store_rows, 128 / store_rows, err)) != AOPT_OK) return st;
     }
     if (plan.grid == 0) {
         cudaGetDevice(&device);
@@ -461,8 +472,10 @@ static aopt_status aopt_cuda_tapgemm_wgmma(const aopt_tapgemm *gemm, const aopt_
     if (plan.grid > p.tiles) plan.grid = p.tiles;
     {
         void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) =
-            plan.c_stages == 1 ? (raw ? aopt_k_tapgemm<1, true> : aopt_k_tapgemm<1, false>)
-                               : (raw ? aopt_k_tapgemm<2, true> : aopt_k_tapgemm<2, false>);
+            plan.k == 64 ? plan.c_stages == 1 ? (raw ? aopt_k_tapgemm<64, 1, true> : aopt_k_tapgemm<64, 1, false>)
+                                              : (raw ? aopt_k_tapgemm<64, 2, true> : aopt_k_tapgemm<64, 2, false>)
+                         : plan.c_stages == 1 ? (raw ? aopt_k_tapgemm<32, 1, true> : aopt_k_tapgemm<32, 1, false>)
+                                              : (raw ? aopt_k_tapgemm<32, 2, true> : aopt_k_tapgemm<32, 2, false>);
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
         kernel<<<plan.grid, AOPT__TG_THREADS, smem, stream>>>(map_a, map_w, map_c, p);
     }

@@ -201,13 +201,24 @@ static void test_tapgemm_plans_equal_bits(void)
     const aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
     CALL(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err));
     const std::vector<__half> first = out.raw();
-    static const aopt_tapgemm_plan plans[] = { { 0, 0, 0, 0, 0 }, { 32, 3, 4, 1, 0 }, { 64, 2, 4, 1, 7 }, { 128, 2, 2, 1, 1 }, { 32, 2, 5, 2, 3 } };
+    static const aopt_tapgemm_plan plans[] = { { 0, 0, 0, 0, 0, 0, 0 }, { 32, 3, 4, 1, 0, 0, 0 }, { 64, 2, 4, 1, 7, 0, 0 }, { 128, 2, 2, 1, 1, 0, 0 }, { 32, 2, 5, 2, 3, 0, 2 }, { 32, 0, 0, 0, 0, 64, 3 } };
     for (const aopt_tapgemm_plan &plan : plans) {
         out.poison();
         CALL(aopt_cuda_tapgemm_wgmma(&g, &plan, 0, &err));
-        CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d %d, grid %d", plan.tile_rows, plan.a_stages, plan.b_stages, plan.c_stages, plan.grid);
+        CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d %d, grid %d", plan.tile_rows, plan.a_stages, plan.w_stages, plan.c_stages, plan.grid);
     }
-    size_t at;                                          /* negative control: one weight changed must show */
+    size_t at;
+    static const aopt_tapgemm_plan halves[] = { { 0, 0, 0, 1, 0, 32, 0 }, { 0, 4, 0, 2, 0, 32, 0 }, { 64, 4, 0, 1, 3, 32, 4 }, { 0, 4, 0, 2, 0, 32, 7 } };
+    std::vector<__half> other;
+    for (const aopt_tapgemm_plan &plan : halves) {      /* slots of 32 k: another order of summation */
+        out.poison();
+        CALL(aopt_cuda_tapgemm_wgmma(&g, &plan, 0, &err));
+        if (other.empty()) other = out.raw();
+        CHECK(same_bits(other, out.raw()), "k 32: stages %d %d, skew %d", plan.a_stages, plan.c_stages, plan.skew);
+        const int wrong = gemm_wrong(d, c.n, out.get(), 1, &at);
+        CHECK(wrong == 0, "k 32: %d wrong, first at %d: %g, want %g", wrong, (int)at, out.get()[at], d.want[at]);
+    }
+                                                        /* negative control: one weight changed must show */
     d.w[5] += 1.0;
     w.put(d.w);
     CALL(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err));

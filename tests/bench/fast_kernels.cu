@@ -101,11 +101,13 @@ static double gemm_flops(const aopt_tapgemm *g) { return 2.0 * (double)g->batch 
 
 static void plans(const aopt_tapgemm *g, double flops)
 {
-    static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 0, 0 }, { 0, 3, 4, 1, 0 }, { 0, 2, 5, 1, 0 }, { 0, 2, 5, 2, 0 }, { 64, 2, 0, 1, 0 }, { 128, 2, 4, 1, 0 }, { 0, 0, 0, 0, 128 }, { 0, 0, 0, 0, 0 } };
+    static const aopt_tapgemm_plan list[] = {
+        { 0, 2, 7, 1, 0, 64, 0 }, { 0, 2, 7, 1, 0, 64, 2 }, { 0, 2, 7, 1, 0, 64, 4 }, { 0, 3, 4, 1, 0, 64, 0 }, { 0, 3, 4, 1, 0, 64, 1 }, { 0, 3, 4, 1, 0, 64, 2 },
+        { 0, 5, 12, 1, 0, 32, 0 }, { 0, 5, 12, 1, 0, 32, 3 }, { 0, 5, 12, 1, 0, 32, 6 }, { 0, 6, 9, 1, 0, 32, 0 }, { 0, 6, 9, 1, 0, 32, 4 },
+        { 0, 4, 10, 2, 0, 32, 0 }, { 0, 4, 10, 2, 0, 32, 3 }, { 0, 4, 10, 2, 0, 32, 6 }, { 0, 2, 7, 1, 0, 64, 0 } };
     for (const aopt_tapgemm_plan &p : list) {
-        if (aopt_cuda_tapgemm_wgmma(g, &p, 0, &err) != AOPT_OK) { printf("    plan %3d/%d/%d/%d: %s\n", p.tile_rows, p.a_stages, p.b_stages, p.c_stages, err.message); continue; }
-        const double ms = time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(g, &p, 0, &err)); });
-        printf("    plan rows %3d, stages a %d w %d c %d, grid %3d: %8.3f ms %6.1f TFLOP/s\n", p.tile_rows, p.a_stages, p.b_stages, p.c_stages, p.grid, ms, flops / ms * 1e-9);
+        const double ms = aopt_cuda_tapgemm_wgmma(g, &p, 0, &err) == AOPT_OK ? time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(g, &p, 0, &err)); }) : NAN;
+        printf("    slots of k %d: a %d w %2d c %d, skew %d: %8.3f ms %6.1f TFLOP/s\n", p.k, p.a_stages, p.w_stages, p.c_stages, p.skew, ms, flops / ms * 1e-9);
     }
 }
 
@@ -229,7 +231,7 @@ int main(int argc, char **argv)
     printf("%-14s %3s %3s | %8s %6s | %8s %6s %6s | %8s %6s | whole clip ms\n", "layer", "n", "T", "in ms", "GB/s", "gemm ms", "TF/s", "cuBLAS", "out ms", "GB/s");
     for (const layer &l : layers) {
         const int T = std::max(2, l.level == 0 ? chunk / 4 : l.level == 1 ? chunk / 2 : chunk);
-        if (tune && (l.kind != WINO || l.ci != l.co)) continue;
+        if (tune && (l.kind != WINO || l.ci != l.co || l.level == 0)) continue;
         if (tune) printf("%s, T %d\n", l.name, T);
         const cost k = l.kind == WINO ? bench_wino(l, T, tune) : l.kind == UPSAMPLE ? bench_upsample(l, T) : bench_plain(l, T);
         if (tune) continue;
