@@ -78,14 +78,25 @@ static __device__ __forceinline__ void aopt__tma_load(uint32_t smem, const CUten
     asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];"
                  :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
 }
+/* The same into every block of the cluster whose bit is in mask, at the same shared-memory offsets; each block's barrier counts its own bytes. */
+static __device__ __forceinline__ void aopt__tma_load_multicast(uint32_t smem, const CUtensorMap *map, uint32_t bar, int c0, int c1, int c2, int c3, uint16_t mask)
+{
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;"
+                 :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "h"(mask) : "memory");
+}
+static __device__ __forceinline__ void aopt__bar_arrive_remote(uint32_t bar, uint32_t rank)
+{
+    asm volatile("{\n\t.reg .b32 a;\n\tmapa.shared::cluster.u32 a, %0, %1;\n\t"
+                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a];\n\t}" :: "r"(bar), "r"(rank) : "memory");
+}
+static __device__ __forceinline__ void aopt__cluster_sync()
+{
+    asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
+}
 static __device__ __forceinline__ void aopt__tma_store(const CUtensorMap *map, uint32_t smem, int c0, int c1, int c2, int c3)
 {
     asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];"
                  :: "l"(map), "r"(smem), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
-}
-template <int N> static __device__ __forceinline__ void aopt__tma_store_wait_read()
-{
-    asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(N) : "memory");
 }
 static __device__ __forceinline__ void aopt__warpgroup_sync(int barrier)
 {
@@ -96,11 +107,11 @@ static __device__ __forceinline__ void aopt__wgmma_fence() { asm volatile("wgmma
 static __device__ __forceinline__ void aopt__wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> static __device__ __forceinline__ void aopt__wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }
 
-/* Shared-memory matrix descriptor of K-major rows of ROW = 64 or 128 bytes in the swizzle of that width: a pattern of 8 rows.
-   Rows start at a multiple of a pattern; k16 steps inside the row add 32 bytes. */
-template <int ROW> static __device__ __forceinline__ uint64_t aopt__wgmma_desc(uint32_t smem)
+/* Shared-memory matrix descriptor of K-major rows of 128 bytes in the 128-byte swizzle, a pattern of 8 rows = 1024 bytes.
+   Rows start at a multiple of the pattern; k16 steps inside the row add 32 bytes. */
+static __device__ __forceinline__ uint64_t aopt__wgmma_desc(uint32_t smem)
 {
-    return ((ROW == 128 ? 1ull : 2ull) << 62) | ((uint64_t)(8 * ROW / 16) << 32) | (1ull << 16) | (uint64_t)((smem & 0x3ffffu) >> 4);
+    return (1ull << 62) | (64ull << 32) | (1ull << 16) | (uint64_t)((smem & 0x3ffffu) >> 4);
 }
 
 #define AOPT__D4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
@@ -165,18 +176,18 @@ typedef struct aopt_tapgemm {
 /* How a launch is cut.  Zero fields are chosen by the launcher. */
 typedef struct aopt_tapgemm_plan {
     int tile_rows;                      /* 32, 64, 128 or 256: a tile is tile_rows rows of 256/tile_rows frames */
-    int a_stages, w_stages, c_stages;   /* shared-memory ring depths */
+    int a_stages, w_stages;             /* depths of the rings in shared memory, at least 2 */
+    int cluster;                        /* blocks that share a: 1, or 2 neighbours along n */
     int grid;                           /* blocks; 0 = one per multiprocessor */
-    int k;                              /* of a ring slot: 32 or 64 */
-    int skew;                           /* steps that the second warpgroup starts late; -1 = none */
 } aopt_tapgemm_plan;
 
-enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_THREADS = 384, AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512,
-       AOPT__TG_MAX_STAGES = 12 };
+enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_ROW,
+       AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
 
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
-    int a_stages, w_stages, a_bytes, n, skew;
+    int a_stages, w_stages, a_bytes, n;
+    int part_rows, part_frames;         /* where the second block's half of a's box begins */
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
@@ -184,10 +195,10 @@ typedef struct aopt__tapgemm_params {
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
 /* n fastest, so that the blocks at work together share rows of a through L2; then rows, frames, batch. */
-static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
+static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i, int cluster, int rank)
 {
     aopt__tile t;
-    t.n = i % p.n_tiles * AOPT__TG_N; i /= p.n_tiles;
+    t.n = (i % p.n_tiles * cluster + rank) * AOPT__TG_N; i /= p.n_tiles;
     t.row = i % p.row_tiles * p.tile_rows; i /= p.row_tiles;
     t.frame = i % p.frame_tiles * p.tile_frames;
     t.batch = i / p.frame_tiles;
@@ -203,60 +214,65 @@ static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phas
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
-              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Per k64 step of 1024 clocks 13 KB of a and 16 KB of
-              w come in, 29 bytes a clock, under the L2 limit without multicast.
-   Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on the grid or the stages.
-   Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory.
+              tile_rows*128 bytes, a multiple of the swizzle's 1024.  PAIR: two blocks with the same rows and neighbouring n
+              load half a box each and multicast it.  Per k64 step of 1024 clocks 16 KB of w come in from L2 and of a 13 KB
+              (three taps; 7 in pairs) or 32 KB (one tap; 16 in pairs).  What is left is the chip's power limit.
+   Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or pairs.
+   Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory; clusters of 2 if PAIR.
    RAW        alpha is 1 and there is no bias.
    Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles times through L2, once from DRAM where the tiles of
               one wave fit there; w: once; c: written once. */
-template <int K, int C_STAGES, bool RAW>
+template <bool PAIR, bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
 aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
                const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
-    enum { ROW = 2 * K, W_BYTES = AOPT__TG_N * ROW };
+    enum { CLUSTER = PAIR ? 2 : 1, ROW = AOPT__TG_ROW };
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
     const uint32_t smem = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
-    const uint32_t c_ring = smem, a_ring = c_ring + C_STAGES * AOPT__TG_C_BYTES, w_ring = a_ring + p.a_stages * p.a_bytes;
-    const uint32_t bars = w_ring + p.w_stages * W_BYTES;
+    const uint32_t c_stage = smem, a_ring = c_stage + AOPT__TG_C_BYTES, w_ring = a_ring + p.a_stages * p.a_bytes;
+    const uint32_t bars = w_ring + p.w_stages * AOPT__TG_W_BYTES;
     const uint32_t a_full = bars, a_empty = bars + 8 * AOPT__TG_MAX_STAGES, w_full = bars + 16 * AOPT__TG_MAX_STAGES,
                    w_empty = bars + 24 * AOPT__TG_MAX_STAGES;
     const int group = (int)threadIdx.x >> 7, warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31;
+    const int rank = PAIR ? (int)blockIdx.x & 1 : 0, tile_first = (int)blockIdx.x / CLUSTER, tile_step = (int)gridDim.x / CLUSTER;
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(a_full + 8 * i, 1);
             aopt__bar_init(w_full + 8 * i, 1);
-            aopt__bar_init(a_empty + 8 * i, 8);         /* one arrival per consumer warp */
+            aopt__bar_init(a_empty + 8 * i, 8 * CLUSTER);       /* one arrival per consumer warp of every block that reads the slot */
             aopt__bar_init(w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
-    __syncthreads();
+    if (PAIR) aopt__cluster_sync(); else __syncthreads();
 
     if (group == 0) {
         if (lane == 0 && warp == 0) {
             int slot = 0; uint32_t phase = 1;
-            for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-                const aopt__tile t = aopt__tile_at(p, i);
+            for (int i = tile_first; i < p.tiles; i += tile_step) {
+                const aopt__tile t = aopt__tile_at(p, i, CLUSTER, rank);
                 for (int k = 0; k < p.k_steps; k++) {
+                    const uint32_t to = a_ring + slot * p.a_bytes, bar = a_full + 8 * slot;
                     aopt__bar_wait(a_empty + 8 * slot, phase);
-                    aopt__bar_expect(a_full + 8 * slot, (uint32_t)p.a_bytes);
-                    aopt__tma_load(a_ring + slot * p.a_bytes, &map_a, a_full + 8 * slot, k * K, t.row, t.frame, t.batch);
+                    aopt__bar_expect(bar, (uint32_t)p.a_bytes);
+                    if (PAIR) aopt__tma_load_multicast(to + rank * p.a_bytes / 2, &map_a, bar, k * AOPT__TG_K, t.row + rank * p.part_rows,
+                                                       t.frame + rank * p.part_frames, t.batch, 3);
+                    else aopt__tma_load(to, &map_a, bar, k * AOPT__TG_K, t.row, t.frame, t.batch);
                     aopt__ring_next(slot, phase, p.a_stages);
                 }
             }
         } else if (lane == 0 && warp == 1) {
             int slot = 0; uint32_t phase = 1;
-            for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-                const aopt__tile t = aopt__tile_at(p, i);
+            for (int i = tile_first; i < p.tiles; i += tile_step) {
+                const aopt__tile t = aopt__tile_at(p, i, CLUSTER, rank);
                 for (int k = 0; k < p.k_steps; k++)
                     for (int j = 0; j < p.taps; j++) {
                         aopt__bar_wait(w_empty + 8 * slot, phase);
-                        aopt__bar_expect(w_full + 8 * slot, W_BYTES);
-                        aopt__tma_load(w_ring + slot * W_BYTES, &map_w, w_full + 8 * slot, k * K, t.n, j, t.batch);
+                        aopt__bar_expect(w_full + 8 * slot, AOPT__TG_W_BYTES);
+                        aopt__tma_load(w_ring + slot * AOPT__TG_W_BYTES, &map_w, w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
                         aopt__ring_next(slot, phase, p.w_stages);
                     }
             }
@@ -264,45 +280,45 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
     } else {
         float acc[2][64];
         const int m0 = (group - 1) * 128;
-        int a_slot = 0, w_slot = 0, c_slot = 0, start = p.skew; uint32_t a_phase = 0, w_phase = 0;
+        int a_slot = 0, w_slot = 0; uint32_t a_phase = 0, w_phase = 0;
 
-        /* The second warpgroup starts some steps late, so that one multiplies while the other stores its tile. */
-        if (group == 2 && start > 0) asm volatile("bar.sync 3, 256;" ::: "memory");
-
-        for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-            const aopt__tile t = aopt__tile_at(p, i);
+        for (int i = tile_first; i < p.tiles; i += tile_step) {
+            const aopt__tile t = aopt__tile_at(p, i, CLUSTER, rank);
             int keep = 0, w_held = -1, a_held = -1;     /* slots that the group still in flight reads */
+            const auto release = [&]() {
+                if (lane == 0 && w_held >= 0) aopt__bar_arrive(w_empty + 8 * w_held);
+                if (!PAIR && lane == 0 && a_held >= 0) aopt__bar_arrive(a_empty + 8 * a_held);
+                if (PAIR && lane < CLUSTER && a_held >= 0) aopt__bar_arrive_remote(a_empty + 8 * a_held, (uint32_t)lane);
+            };
             for (int k = 0; k < p.k_steps; k++) {
                 const uint32_t a_rows = a_ring + a_slot * p.a_bytes + m0 * ROW;
                 aopt__bar_wait(a_full + 8 * a_slot, a_phase);
                 for (int j = 0; j < p.taps; j++) {
-                    const uint64_t a = aopt__wgmma_desc<ROW>(a_rows + j * p.tile_rows * ROW), w = aopt__wgmma_desc<ROW>(w_ring + w_slot * W_BYTES);
+                    const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * ROW), w = aopt__wgmma_desc(w_ring + w_slot * AOPT__TG_W_BYTES);
                     aopt__bar_wait(w_full + 8 * w_slot, w_phase);
                     aopt__wgmma_fence();
 #pragma unroll
-                    for (int s = 0; s < K / 16; s++) {  /* k16 steps of 32 bytes; addresses in units of 16 */
+                    for (int s = 0; s < AOPT__TG_K / 16; s++) {         /* k16 steps of 32 bytes; addresses in units of 16 */
                         aopt__wgmma_m64n128k16(acc[0], a + 2 * s, w + 2 * s, keep);
                         aopt__wgmma_m64n128k16(acc[1], a + 64 * ROW / 16 + 2 * s, w + 2 * s, keep);
                         keep = 1;
                     }
                     aopt__wgmma_commit();
                     aopt__wgmma_wait<1>();              /* all but the group just issued are done */
-                    if (lane == 0 && w_held >= 0) aopt__bar_arrive(w_empty + 8 * w_held);
-                    if (lane == 0 && a_held >= 0) aopt__bar_arrive(a_empty + 8 * a_held);
+                    release();
                     w_held = w_slot; a_held = -1;
-                    if (group == 1 && start > 0 && --start == 0) asm volatile("bar.arrive 3, 256;" ::: "memory");
                     aopt__ring_next(w_slot, w_phase, p.w_stages);
                 }
                 a_held = a_slot;
                 aopt__ring_next(a_slot, a_phase, p.a_stages);
             }
             aopt__wgmma_wait<0>();
-            if (lane == 0) { aopt__bar_arrive(w_empty + 8 * w_held); aopt__bar_arrive(a_empty + 8 * a_held); }
+            release();
 
+            const uint32_t stage = c_stage + m0 * 128;
 #pragma unroll
             for (int half = 0; half < 2; half++) {      /* 64 columns at a time through the staging tile */
-                const uint32_t stage = c_ring + c_slot * AOPT__TG_C_BYTES + m0 * 128;
-                if (warp == 0 && lane == 0) aopt__tma_store_wait_read<C_STAGES - 1>();
+                if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
                 aopt__warpgroup_sync(group);
 #pragma unroll
                 for (int q = 0; q < 4; q++) {           /* 16 rows x 16 columns per warp and step */
@@ -331,16 +347,16 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
                 }
                 asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
                 aopt__warpgroup_sync(group);
-                if (warp == 0 && lane == 0) {           /* a group per half, even if empty: the wait above counts groups */
+                if (warp == 0 && lane == 0) {
                     if (t.n + half * 64 < p.n)
                         aopt__tma_store(&map_c, stage, t.n + half * 64, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
                     asm volatile("cp.async.bulk.commit_group;" ::: "memory");
                 }
-                c_slot = (c_slot + 1) % C_STAGES;
             }
         }
         if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
     }
+    if (PAIR) aopt__cluster_sync();                     /* the other block may still copy into this one, or arrive at its barriers */
 #endif
 }
 
@@ -377,107 +393,118 @@ static aopt__encode_fn aopt__encoder(void)
     return (aopt__encode_fn)f;
 }
 
-/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of b0 x b1 x b2 x 1, b0 = 32 or 64 in the swizzle of that width, zeros outside. */
+/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1 in the 128-byte swizzle, zeros outside. */
 static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
-                                    const int64_t dim[4], const int64_t row[3], int b0, int b1, int b2, aopt_error *err)
+                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, aopt_error *err)
 {
     cuuint64_t size[4], stride[3];
-    const cuuint32_t box[4] = { (cuuint32_t)b0, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
+    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
     int i;
     for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
     for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
     const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                              b0 == 64 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_64B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (e != CUDA_SUCCESS)
         return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
                          (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
     return AOPT_OK;
 }
 
-/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
-   deepest rings that fit beside two staging tiles. */
+/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), pairs where n
+   has an even number of tiles and the box splits in two, then the deepest rings that fit beside the staging tile. */
 static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
 {
-    enum { MAX_SMEM = 232448 };
     int64_t best = INT64_MAX;
-    int rows, room, a_bytes, w_bytes;
+    int rows, box_frames, room;
     if (plan->tile_rows == 0)
         for (rows = 32; rows <= 256; rows *= 2) {
             const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
             if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
             if (tiles < best) { best = tiles; plan->tile_rows = rows; }
         }
-    if (plan->k == 0) plan->k = 64;
-    if (plan->c_stages == 0) plan->c_stages = 1;
-    if (plan->skew == 0) plan->skew = -1;
-    a_bytes = plan->tile_rows * (256 / plan->tile_rows + g->taps - 1) * 2 * plan->k;
-    w_bytes = AOPT__TG_N * 2 * plan->k;
-    room = MAX_SMEM - 1024 - AOPT__TG_BARRIER_BYTES - plan->c_stages * AOPT__TG_C_BYTES;
-    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 3 * 64 / plan->k : plan->k == 64 ? 2 : 5;
-    room -= plan->a_stages * a_bytes;
-    if (plan->w_stages == 0) plan->w_stages = room / w_bytes < AOPT__TG_MAX_STAGES ? room / w_bytes : AOPT__TG_MAX_STAGES;
+    box_frames = 256 / plan->tile_rows + g->taps - 1;
+    if (plan->cluster == 0) plan->cluster = aopt__div_up(g->n, AOPT__TG_N) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
+    room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
+    room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
+    if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
+}
+
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, aopt__tapgemm_params *p, CUtensorMap map[3], aopt_error *err)
+{
+    const aopt__encode_fn encode = aopt__encoder();
+    const int box_frames = p->tile_frames + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
+    const int64_t frame_a = g->rows * g->a_row, frame_c = g->rows * g->c_row, tap_w = g->n * g->w_row;
+    const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
+    const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
+    int rows = plan->tile_rows, frames = box_frames;
+    aopt_status st;
+
+    if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
+    p->part_rows = p->part_frames = 0;
+    if (plan->cluster == 2 && box_frames == 1) p->part_rows = rows /= 2;
+    else if (plan->cluster == 2) p->part_frames = frames /= 2;
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, rows, frames, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
 
 /* Launch with an explicit plan (NULL: all chosen).  Needs aopt_cuda_has_wgmma().
-   AOPT_E_ARG  strides, alignment, or a plan that does not fit shared memory     AOPT_E_SHAPE  too large     AOPT_E_CUDA */
+   AOPT_E_ARG  strides, alignment, or a plan that does not fit     AOPT_E_SHAPE  too large     AOPT_E_CUDA, AOPT_E_UNSUPPORTED */
 static aopt_status aopt_cuda_tapgemm_wgmma(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
 {
     aopt_tapgemm g = *gemm;
     aopt_tapgemm_plan plan;
     aopt__tapgemm_params p;
-    CUtensorMap map_a, map_w, map_c;
+    CUtensorMap map[3];
+    cudaLaunchConfig_t launch;
+    cudaLaunchAttribute cluster;
     aopt_status st = aopt__tapgemm_check(&g, err);
-    int device = 0, sm = 0, smem, frames;
-    const int raw = g.alpha == 1.0f && !g.bias;
-    const aopt__encode_fn encode = aopt__encoder();
+    int device = 0, sm = 0, smem, box_frames;
 
     if (st != AOPT_OK) return st;
-    if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
     if (g.taps == 1) { g.rows *= g.frames; g.frames = 1; }      /* frames follow each other: one long matrix */
     memset(&plan, 0, sizeof plan);
     if (wanted) plan = *wanted;
     aopt__tapgemm_plan(&g, &plan);
-    frames = 256 / plan.tile_rows;
-    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = frames;
-    p.k_steps = (int)aopt__div_up(g.k, plan.k);
-    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
+    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
+    box_frames = p.tile_frames + g.taps - 1;
+    p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
+    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N * plan.cluster);
     p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
-    p.frame_tiles = (int)aopt__div_up(g.frames, frames);
+    p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
     p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
     p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
-    p.a_bytes = plan.tile_rows * (frames + g.taps - 1) * 2 * plan.k;
-    p.skew = plan.skew < p.k_steps * g.taps ? plan.skew : p.k_steps * g.taps;
+    p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
-
-    smem = 1024 + AOPT__TG_BARRIER_BYTES + plan.c_stages * AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_N * 2 * plan.k;
-    if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES ||
-        plan.c_stages < 1 || plan.c_stages > 2 || (plan.k != 32 && plan.k != 64) || plan.skew > p.w_stages - 2 || plan.skew > p.a_stages * g.taps || smem > 232448 || frames + g.taps - 1 > 256)
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d a, %d w and %d c stages of %d taps need %d bytes of shared memory, of 232448",
-                         p.a_stages, p.w_stages, plan.c_stages, g.taps, smem);
-    {
-        const int64_t frame_a = g.rows * g.a_row, frame_c = g.rows * g.c_row, tap_w = g.n * g.w_row;
-        const int64_t dim_a[4] = { g.k, g.rows, g.frames + g.taps - 1, g.batch }, row_a[3] = { g.a_row, frame_a, g.batch > 1 ? g.a_batch : frame_a };
-        const int64_t dim_w[4] = { g.k, g.n, g.taps, g.batch }, row_w[3] = { g.w_row, tap_w, g.batch > 1 ? g.w_batch : tap_w };
-        const int64_t dim_c[4] = { g.n, g.rows, g.frames, g.batch }, row_c[3] = { g.c_row, frame_c, g.batch > 1 ? g.c_batch : frame_c };
-        const int store_rows = plan.tile_rows < 128 ? plan.tile_rows : 128;
-        if ((st = aopt__tensor_map(encode, &map_a, "a", g.a, dim_a, row_a, plan.k, plan.tile_rows, frames + g.taps - 1, err)) != AOPT_OK) return st;
-        if ((st = aopt__tensor_map(encode, &map_w, "w", g.w, dim_w, row_w, plan.k, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-        if ((st = aopt__tensor_map(encode, &map_c, "c", g.c, dim_c, row_c, 64, store_rows, 128 / store_rows, err)) != AOPT_OK) return st;
-    }
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
+    if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
+        box_frames > 256 || plan.cluster < 1 || plan.cluster > 2 || (plan.cluster == 2 && box_frames > 1 && box_frames % 2))
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows, cluster %d, need %d bytes of shared memory, of 232448",
+                         p.a_stages, p.w_stages, plan.tile_rows, box_frames, plan.cluster, smem);
+    if ((st = aopt__tapgemm_maps(&g, &plan, &p, map, err)) != AOPT_OK) return st;
     if (plan.grid == 0) {
         cudaGetDevice(&device);
         cudaDeviceGetAttribute(&sm, cudaDevAttrMultiProcessorCount, device);
         plan.grid = sm;
     }
-    if (plan.grid > p.tiles) plan.grid = p.tiles;
+    plan.grid = plan.grid / plan.cluster * plan.cluster;
+    if (plan.grid < plan.cluster) plan.grid = plan.cluster;
+    if (plan.grid > p.tiles * plan.cluster) plan.grid = p.tiles * plan.cluster;
     {
+        const bool raw = g.alpha == 1.0f && !g.bias;
         void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) =
-            plan.k == 64 ? plan.c_stages == 1 ? (raw ? aopt_k_tapgemm<64, 1, true> : aopt_k_tapgemm<64, 1, false>)
-                                              : (raw ? aopt_k_tapgemm<64, 2, true> : aopt_k_tapgemm<64, 2, false>)
-                         : plan.c_stages == 1 ? (raw ? aopt_k_tapgemm<32, 1, true> : aopt_k_tapgemm<32, 1, false>)
-                                              : (raw ? aopt_k_tapgemm<32, 2, true> : aopt_k_tapgemm<32, 2, false>);
+            plan.cluster == 2 ? (raw ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>)
+                              : (raw ? aopt_k_tapgemm<false, true> : aopt_k_tapgemm<false, false>);
+        memset(&launch, 0, sizeof launch);
+        launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS);
+        launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
+        cluster.id = cudaLaunchAttributeClusterDimension;
+        cluster.val.clusterDim.x = (unsigned)plan.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+        launch.attrs = &cluster; launch.numAttrs = 1;
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
-        kernel<<<plan.grid, AOPT__TG_THREADS, smem, stream>>>(map_a, map_w, map_c, p);
+        (void)cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
     }
     return aopt__launched("tap GEMM", err);
 }
@@ -691,10 +718,11 @@ static aopt_status aopt_cuda_norm_factor(const __half *x, float *r, int64_t P, i
    Launch: 8 channels per thread.  Traffic: 4*P*C bytes. */
 __global__ void aopt_k_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C)
 {
-    const int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, n = C / 8;
+    const unsigned id = blockIdx.x * 256u + threadIdx.x, n = (unsigned)C / 8u;
+    const int64_t i = id;
     if (i >= P * n) return;
-    const int c = (int)(i % n) * 8;
-    const float k = r[i / n];
+    const int c = (int)(id % n) * 8;
+    const float k = r[id / n];
     union { uint4 q; __half h[8]; } v;
     v.q = *(const uint4 *)(x + i * 8);
 #pragma unroll
@@ -703,6 +731,7 @@ __global__ void aopt_k_norm_silu(const __half *x, const float *r, const float *g
 }
 static aopt_status aopt_cuda_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
 {
+    if (C % 8 || P * (C / 8) > INT32_MAX) return aopt_fail(err, AOPT_E_ARG, "norm and SiLU: %lld positions of %d channels: too many, or C is no multiple of 8", (long long)P, C);
     aopt_k_norm_silu<<<(unsigned)aopt__div_up(P * (C / 8), 256), 256, 0, stream>>>(x, r, gamma, y, P, C);
     return aopt__launched("norm and SiLU", err);
 }
@@ -1059,18 +1088,15 @@ typedef struct aopt_upsample_input {
     int C, phases;
 } aopt_upsample_input;
 
-/* Differences in f32, one rounding.  Reference: upsample_input_ref.  Launch: 4 channels per thread.
+/* Differences in f32, one rounding.  Reference: upsample_input_ref.  Launch: 4 channels per thread, frames along y.
    Traffic: x once from DRAM (2.25 times through caches), v written once: 2*C + 4.5*C bytes a low-resolution position. */
-__global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample_input a, int64_t n)
+__global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample_input a)
 {
-    const int64_t id = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (id >= n) return;
-    const int lanes = a.C / 4, cw = (int)a.W / 2 + 1, ch = (int)a.H / 2 + 1;
-    const int c = (int)(id % lanes) * 4;
-    const int64_t centre = id / lanes;              /* over frames too */
-    const int j = (int)(centre % cw), i = (int)(centre / cw % ch);
-    const int64_t f = centre / cw / ch;
-    const __half *x = a.x + (f / a.phases * a.H * a.W * a.phases + f % a.phases) * a.C + c;
+    const int lanes = a.C / 4, cw = (int)a.W / 2 + 1, centres = cw * ((int)a.H / 2 + 1);
+    const int id = (int)blockIdx.x * 256 + (int)threadIdx.x, f = (int)blockIdx.y;
+    const int c = id % lanes * 4, centre = id / lanes, j = centre % cw, i = centre / cw;
+    if (centre >= centres) return;
+    const __half *x = a.x + ((int64_t)(f / a.phases) * a.H * a.W * a.phases + f % a.phases) * a.C + c;
     float d[3][3][4], h[3][3][4];
 #pragma unroll
     for (int y = 0; y < 3; y++)
@@ -1088,7 +1114,7 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample
 #pragma unroll
         for (int k = 0; k < 3; k++) { d[0][k][v] = h[1][k][v]; d[1][k][v] = h[0][k][v] - h[1][k][v]; d[2][k][v] = h[1][k][v] - h[2][k][v]; }
     }
-    __half *v = a.v + centre * a.C + c;
+    __half *v = a.v + ((int64_t)f * centres + centre) * a.C + c;
 #pragma unroll
     for (int y = 0; y < 3; y++)
 #pragma unroll
@@ -1099,11 +1125,11 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample
 }
 static aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, cudaStream_t stream, aopt_error *err)
 {
-    const int64_t n = a->frames * (a->H / 2 + 1) * (a->W / 2 + 1) * (a->C / 4);
-    if (a->C % 8 || a->C < 8 || a->phases < 1 || a->frames < 1 || a->frames % a->phases || a->v_plane % 8 || n / 256 > INT32_MAX)
+    const int64_t n = (a->H / 2 + 1) * (a->W / 2 + 1) * (a->C / 4);
+    if (a->C % 8 || a->C < 8 || a->phases < 1 || a->frames < 1 || a->frames > 65535 || a->frames % a->phases || a->v_plane % 8 || n > INT32_MAX - 256)
         return aopt_fail(err, AOPT_E_ARG, "upsample input: %lld frames in %d phases, C %d, plane %lld: C and plane must be multiples of 8",
                          (long long)a->frames, a->phases, a->C, (long long)a->v_plane);
-    aopt_k_upsample_input<<<(unsigned)aopt__div_up(n, 256), 256, 0, stream>>>(*a, n);
+    aopt_k_upsample_input<<<dim3((unsigned)aopt__div_up(n, 256), (unsigned)a->frames), 256, 0, stream>>>(*a);
     return aopt__launched("upsample input", err);
 }
 
@@ -1153,41 +1179,46 @@ typedef struct aopt_upsample_output {
 } aopt_upsample_output;
 
 /* Reference: upsample_output_ref.  Launch as aopt_k_wino_output: a patch is the 4x4 outputs of a centre, staged are its 25 products and
-   the 3x3 low-resolution positions of the shortcut.
+   the 3x3 low-resolution positions of the shortcut.  RATIO: 0 without shortcut, else a.ratio.
    Traffic: 3.125*C (m) + 0.5*shortcut_c (shortcut, from caches after the first) + 2*C bytes an output position. */
+template <int RATIO>
 __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
 {
-    extern __shared__ __align__(16) unsigned char stage[];          /* [25] rows of products, [9*ratio] of shortcut positions */
+    extern __shared__ __align__(16) unsigned char stage[];          /* [25] rows of products, [9*RATIO] of shortcut positions */
     const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
     const int centre0 = (int)blockIdx.x * (int)blockDim.z, centre = centre0 + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
     const int id = (int)threadIdx.x + 32 * (int)(threadIdx.y + blockDim.y * threadIdx.z), width = 64 * (int)blockDim.y;
     const int64_t f = (int64_t)blockIdx.y, R = a.frames * centres;
     const int y0 = 4 * ci - 1, x0 = 4 * cj - 1, u = (int)((f + a.skip) % a.factor_t);
-    const __half *shortcut = a.shortcut ? a.shortcut + (f + a.skip) / a.factor_t * H * W * a.shortcut_c : NULL;
+    const __half *shortcut = RATIO ? a.shortcut + (f + a.skip) / a.factor_t * H * W * a.shortcut_c : NULL;
     const char *mine = (const char *)stage + 4 * id;
     float sum_sq = 0.0f;
 
     for (int c0 = 0; c0 < C; c0 += width) {
         const int c = c0 + 2 * ((int)threadIdx.x + 32 * (int)threadIdx.y);
         {
-            const int chunk = id % AOPT__PATCH_CHUNKS, t = centre0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
+            const int me = (int)aopt__opaque(id), sub = me / AOPT__PATCH_CHUNKS, chunk = me % AOPT__PATCH_CHUNKS;
+            const int t = centre0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
             const bool in = t < centres && ch < C;
             const int64_t row = in ? f * centres + t : 0, plane = aopt__opaque(R * C);
-            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + id % AOPT__PATCH_CHUNKS * 16;
+            const __half *m0 = a.m + row * C + (in ? ch : 0), *m1 = m0 + plane + row * C, *m2 = m0 + 9 * plane + 3 * row * C;
+            const uint32_t smem = (uint32_t)__cvta_generic_to_shared(stage), to = smem + chunk * 16;
             if (c0) __syncthreads();
 #pragma unroll
-            for (int k = 0; k < 7; k++) {           /* product p lies in a group whose rows hold 1, 2 or 4 products */
-                const int p = 4 * k + id / AOPT__PATCH_CHUNKS, first = p == 0 ? 0 : p < 9 ? 1 : 9, wide = p == 0 ? 1 : p < 9 ? 2 : 4;
-                const int64_t at = (p - (p - first) % wide) * plane + (row * wide + (p - first) % wide) * C + (in ? ch : 0);
-                if (p < AOPT_UPSAMPLE_PRODUCTS) aopt__copy16(to + p * AOPT__PATCH_ROW, a.m + at, in ? 16 : 0);
+            for (int k = 0; k < 7; k++) {           /* product p: m0, then rows of two products in m1, then rows of four in m2 */
+                const int p = 4 * k + sub;
+                const __half *from = p == 0 ? m0 : p < 9 ? m1 + (p - 1) / 2 * 2 * plane + (p - 1) % 2 * C : m2 + (p - 9) / 4 * 4 * plane + (p - 9) % 4 * C;
+                if (p < AOPT_UPSAMPLE_PRODUCTS) aopt__copy16(to + p * AOPT__PATCH_ROW, from, in ? 16 : 0);
             }
-            if (shortcut)
-                for (int k = id / AOPT__PATCH_CHUNKS; k < 9 * a.ratio; k += 4) {       /* 16 bytes of position k / ratio: ratio of them a chunk */
-                    const int y = 2 * (t / cw) - 1 + k / a.ratio / 3, x = 2 * (t % cw) - 1 + k / a.ratio % 3, from = ch * a.ratio + k % a.ratio * 8;
-                    const bool inside = in && y >= 0 && y < H && x >= 0 && x < W && from < a.shortcut_c;
-                    const uint32_t at = (AOPT_UPSAMPLE_PRODUCTS + k / a.ratio * a.ratio) * AOPT__PATCH_ROW + (id % AOPT__PATCH_CHUNKS * a.ratio + k % a.ratio) * 16;
-                    aopt__copy16((uint32_t)__cvta_generic_to_shared(stage) + at, shortcut + (inside ? (y * W + x) * a.shortcut_c + from : 0), inside ? 16 : 0);
-                }
+            const int low_y = 2 * (t / cw) - 1, low_x = 2 * (t % cw) - 1;
+#pragma unroll
+            for (int k = 0; k < 9 * RATIO; k += 4) {        /* 16-byte piece i of low-resolution position q */
+                const int piece = k + sub, q = piece / (RATIO ? RATIO : 1), i = piece % (RATIO ? RATIO : 1);
+                const int y = low_y + q / 3, x = low_x + q % 3, from = ch * RATIO + i * 8;
+                const bool inside = in && y >= 0 && y < H && x >= 0 && x < W && from < a.shortcut_c;
+                const uint32_t at = smem + (AOPT_UPSAMPLE_PRODUCTS + q * RATIO) * AOPT__PATCH_ROW + (chunk * RATIO + i) * 16;
+                if (piece < 9 * RATIO) aopt__copy16(at, shortcut + (inside ? (y * W + x) * a.shortcut_c + from : 0), inside ? 16 : 0);
+            }
             aopt__copy_commit();
         }
         const int rows = centre < centres && c < C ? 2 * H - y0 : 0, columns = 2 * W - x0;     /* of the patch; the first of each may be -1 */
@@ -1207,12 +1238,12 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
 #pragma unroll
             for (int s = 0; s < 4; s++) {
                 const float2 e = aopt__load2(mine + (9 + (i >> 1) * 8 + (s >> 1) * 4 + (i & 1) * 2 + (s & 1)) * AOPT__PATCH_ROW);
-                const char *low = (const char *)stage + AOPT_UPSAMPLE_PRODUCTS * AOPT__PATCH_ROW + ((i + 1) / 2 * 3 + (s + 1) / 2) * a.ratio * AOPT__PATCH_ROW + 4 * id * a.ratio;
+                const char *low = (const char *)stage + AOPT_UPSAMPLE_PRODUCTS * AOPT__PATCH_ROW + ((i + 1) / 2 * 3 + (s + 1) / 2) * RATIO * AOPT__PATCH_ROW + 4 * id * RATIO;
                 float2 t = make_float2(0.0f, 0.0f);
                 ss[4 * i + s] = 0.0f;
                 if (y0 + i < 0 || i >= rows || x0 + s < 0 || s >= columns) continue;
-                if (shortcut && a.ratio == 1) t = aopt__load2(low);
-                else if (shortcut) {                /* the odd or even ones of four channels; row y0 + i is odd where i is even */
+                if (RATIO == 1) t = aopt__load2(low);
+                if (RATIO == 2) {                /* the odd or even ones of four channels; row y0 + i is odd where i is even */
                     const float2 e0 = aopt__load2(low), e1 = aopt__load2(low + 4);
                     t = (a.factor_t == 2 ? u : !(i & 1)) ? make_float2(e0.y, e1.y) : make_float2(e0.x, e1.x);
                 }
@@ -1236,7 +1267,11 @@ static aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cuda
         (a->shortcut && (a->shortcut_c % 8 || a->ratio < 1 || a->ratio > 2 || a->H * a->W > INT32_MAX / a->shortcut_c)))
         return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d: channels must be multiples of 8, ratio 1 or 2",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->ratio);
-    aopt_k_upsample_output<<<grid, block, (AOPT_UPSAMPLE_PRODUCTS + (a->shortcut ? 9 * a->ratio : 0)) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
+    {
+        const int ratio = a->shortcut ? a->ratio : 0;
+        void (*const kernel)(aopt_upsample_output, float) = ratio == 0 ? aopt_k_upsample_output<0> : ratio == 1 ? aopt_k_upsample_output<1> : aopt_k_upsample_output<2>;
+        kernel<<<grid, block, (AOPT_UPSAMPLE_PRODUCTS + 9 * ratio) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
+    }
     return aopt__launched("upsample output", err);
 }
 
@@ -1248,13 +1283,12 @@ enum { AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
 /* video[c][f][2y+q][2x+s] = clamp(alpha * sum over ky, kx of g[f][y+ky-1][x+kx-1][(3*ky+kx)*12 + o] + bias[o])
    g      fp16 [frames][H][W][112], the last 4 unused      bias   f32 [12]
    video  f32, 3 channels video_channel elements apart, each [frames][2H][2W]
-   Reference: head_ref.  Launch: one thread per position.  Traffic: 216 + 48 bytes a position. */
-__global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel,
-                                                   int64_t n, int H, int W)
+   Reference: head_ref.  Launch: one thread per position, frames along y.  Traffic: 216 + 48 bytes a position. */
+__global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int H, int W)
 {
-    const int64_t p = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (p >= n) return;
-    const int x = (int)(p % W), y = (int)(p / W % H);
+    const int at = (int)blockIdx.x * 256 + (int)threadIdx.x, x = at % W, y = at / W;
+    const int64_t f = (int64_t)blockIdx.y, p = f * H * W + at;
+    if (y >= H) return;
     float o[12];
 #pragma unroll
     for (int i = 0; i < 12; i++) o[i] = 0.0f;
@@ -1270,7 +1304,7 @@ __global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha,
             for (int k = 0; k < 4; k++) o[4 * i + k] += v[k];
         }
     }
-    float *out = video + (p / W * 2) * (2 * (int64_t)W) + 2 * x;    /* p / W counts rows over all frames */
+    float *out = video + (f * H + y) * 4 * W + 2 * x;
 #pragma unroll
     for (int c = 0; c < 3; c++)
 #pragma unroll
@@ -1282,8 +1316,8 @@ __global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha,
 static aopt_status aopt_cuda_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int64_t frames,
                                   int64_t H, int64_t W, cudaStream_t stream, aopt_error *err)
 {
-    const int64_t n = frames * H * W;
-    aopt_k_head<<<(unsigned)aopt__div_up(n, 256), 256, 0, stream>>>(g, alpha, bias, video, video_channel, n, (int)H, (int)W);
+    if (frames < 1 || frames > 65535 || H * W > INT32_MAX - 256) return aopt_fail(err, AOPT_E_ARG, "head: [%lld][%lld][%lld] is too large", (long long)frames, (long long)H, (long long)W);
+    aopt_k_head<<<dim3((unsigned)aopt__div_up(H * W, 256), (unsigned)frames), 256, 0, stream>>>(g, alpha, bias, video, video_channel, (int)H, (int)W);
     return aopt__launched("head", err);
 }
 

@@ -163,7 +163,7 @@ static int gemm_wrong(const gemm_data &d, int64_t n, const vec &got, int roundin
 }
 static const gemm_case gemm_cases[] = {
     { 1, 1, 1, 1, 8, 1, 0 }, { 1, 1, 7, 13, 7, 1, 8 }, { 2, 3, 37, 40, 72, 3, 0 }, { 5, 2, 33, 136, 64, 3, 8 }, { 1, 9, 70, 264, 200, 3, 0 },
-    { 3, 1, 515, 120, 96, 1, 0 }, { 1, 4, 130, 128, 320, 3, 0 }, { 2, 17, 65, 72, 136, 3, 0 }, { 1, 3, 300, 256, 512, 2, 0 }, { 4, 1, 1, 8, 640, 3, 0 } };
+    { 3, 1, 515, 120, 96, 1, 0 }, { 1, 4, 130, 128, 320, 3, 0 }, { 2, 17, 65, 72, 136, 3, 0 }, { 1, 3, 300, 256, 512, 2, 0 }, { 3, 2, 290, 248, 192, 1, 0 }, { 4, 1, 1, 8, 640, 3, 0 } };
 
 static void gemm_paths(bool fancy)
 {
@@ -201,23 +201,16 @@ static void test_tapgemm_plans_equal_bits(void)
     const aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
     CALL(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err));
     const std::vector<__half> first = out.raw();
-    static const aopt_tapgemm_plan plans[] = { { 0, 0, 0, 0, 0, 0, 0 }, { 32, 3, 4, 1, 0, 0, 0 }, { 64, 2, 4, 1, 7, 0, 0 }, { 128, 2, 2, 1, 1, 0, 0 }, { 32, 2, 5, 2, 3, 0, 2 }, { 32, 0, 0, 0, 0, 64, 3 } };
+    static const aopt_tapgemm_plan plans[] = {          /* tile rows, stages of a and w, cluster, grid */
+        { 0, 0, 0, 0, 0 }, { 32, 3, 4, 1, 0 }, { 64, 2, 4, 2, 8 }, { 128, 2, 2, 1, 1 }, { 128, 2, 2, 2, 2 }, { 32, 2, 5, 2, 6 }, { 64, 2, 2, 1, 3 } };
     for (const aopt_tapgemm_plan &plan : plans) {
         out.poison();
         CALL(aopt_cuda_tapgemm_wgmma(&g, &plan, 0, &err));
-        CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d %d, grid %d", plan.tile_rows, plan.a_stages, plan.w_stages, plan.c_stages, plan.grid);
+        CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d, cluster %d, grid %d", plan.tile_rows, plan.a_stages, plan.w_stages, plan.cluster, plan.grid);
     }
+    const aopt_tapgemm_plan odd = { 32, 1, 4, 1, 0 };   /* a ring of one slot would wait for itself */
+    CHECK(aopt_cuda_tapgemm_wgmma(&g, &odd, 0, &err) == AOPT_E_ARG, "one stage");
     size_t at;
-    static const aopt_tapgemm_plan halves[] = { { 0, 0, 0, 1, 0, 32, 0 }, { 0, 4, 0, 2, 0, 32, 0 }, { 64, 4, 0, 1, 3, 32, 4 }, { 0, 4, 0, 2, 0, 32, 7 } };
-    std::vector<__half> other;
-    for (const aopt_tapgemm_plan &plan : halves) {      /* slots of 32 k: another order of summation */
-        out.poison();
-        CALL(aopt_cuda_tapgemm_wgmma(&g, &plan, 0, &err));
-        if (other.empty()) other = out.raw();
-        CHECK(same_bits(other, out.raw()), "k 32: stages %d %d, skew %d", plan.a_stages, plan.c_stages, plan.skew);
-        const int wrong = gemm_wrong(d, c.n, out.get(), 1, &at);
-        CHECK(wrong == 0, "k 32: %d wrong, first at %d: %g, want %g", wrong, (int)at, out.get()[at], d.want[at]);
-    }
                                                         /* negative control: one weight changed must show */
     d.w[5] += 1.0;
     w.put(d.w);

@@ -101,13 +101,10 @@ static double gemm_flops(const aopt_tapgemm *g) { return 2.0 * (double)g->batch 
 
 static void plans(const aopt_tapgemm *g, double flops)
 {
-    static const aopt_tapgemm_plan list[] = {
-        { 0, 2, 7, 1, 0, 64, 0 }, { 0, 2, 7, 1, 0, 64, 2 }, { 0, 2, 7, 1, 0, 64, 4 }, { 0, 3, 4, 1, 0, 64, 0 }, { 0, 3, 4, 1, 0, 64, 1 }, { 0, 3, 4, 1, 0, 64, 2 },
-        { 0, 5, 12, 1, 0, 32, 0 }, { 0, 5, 12, 1, 0, 32, 3 }, { 0, 5, 12, 1, 0, 32, 6 }, { 0, 6, 9, 1, 0, 32, 0 }, { 0, 6, 9, 1, 0, 32, 4 },
-        { 0, 4, 10, 2, 0, 32, 0 }, { 0, 4, 10, 2, 0, 32, 3 }, { 0, 4, 10, 2, 0, 32, 6 }, { 0, 2, 7, 1, 0, 64, 0 } };
+    static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 1, 0 }, { 0, 0, 0, 2, 0 }, { 0, 3, 4, 2, 0 }, { 0, 0, 0, 2, 128 }, { 0, 0, 0, 1, 0 }, { 0, 0, 0, 2, 0 } };
     for (const aopt_tapgemm_plan &p : list) {
         const double ms = aopt_cuda_tapgemm_wgmma(g, &p, 0, &err) == AOPT_OK ? time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(g, &p, 0, &err)); }) : NAN;
-        printf("    slots of k %d: a %d w %2d c %d, skew %d: %8.3f ms %6.1f TFLOP/s\n", p.k, p.a_stages, p.w_stages, p.c_stages, p.skew, ms, flops / ms * 1e-9);
+        printf("    a %d w %d stages, cluster %d, grid %3d: %8.3f ms %6.1f TFLOP/s\n", p.a_stages, p.w_stages, p.cluster, p.grid, ms, flops / ms * 1e-9);
     }
 }
 
