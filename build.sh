@@ -95,13 +95,25 @@ build_once() {
     printf '%s' "$* # $("$1" --version 2>/dev/null | tail -n 2 | tr '\n' ' ')" >"$out.cmd"
 }
 
+# The hashes of the files that goals.json freezes, for the harness to compare with: FILE is rewritten only if they changed.
+freeze() {
+    local name list=
+    mkdir -p "$(dirname "$1")"
+    for name in $(sed -n '/"frozen"/,/\]/p' goals.json 2>/dev/null | grep -o '"[^"]*"' | tr -d '"' | tail -n +2); do
+        list+="    \"$(sha256sum "$name" 2>/dev/null | cut -c 1-64)  $name\\n\" \\"$'\n'
+    done
+    printf '#define HARNESS_BAKED \\\n%s    ""\n' "$list" >"$1.new"
+    if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+}
+
 # build_harness KIND [OUT]: the library and the harness are one object each, in parallel; -fPIC because candidates link the first.
 build_harness() {
     local dir=build/$1 out=${2:-harness} pid as=
     flags_for "$1"
     [ "$1" = cuda ] || as="-x c"
+    freeze build/frozen.h
     build_once "$dir/autoopt.o" $compile $as -DAUTOOPT_IMPLEMENTATION -c autoopt.h & pid=$!
-    build_once "$dir/harness.o" $compile -c harness.c || { wait $pid; return 1; }
+    build_once "$dir/harness.o" $compile -include build/frozen.h -c harness.c || { wait $pid; return 1; }
     wait $pid || return 1
     if [ ! -f "$dir/harness" ] || [ "$dir/autoopt.o" -nt "$dir/harness" ] || [ "$dir/harness.o" -nt "$dir/harness" ]; then
         $link "$dir/harness.o" "$dir/autoopt.o" -o "$dir/harness" $libs
@@ -122,7 +134,59 @@ detect_kind() {
 }
 
 # --- candidate ------------------------------------------------------------------------------------------
-build_candidate() { usage >&2; exit 2; }
+# build_candidate TREE OUT: TREE/optimize.c (and TREE/autoopt_kernels.cuh, if it has one) into the shared object OUT, which
+# exports build_decoder alone.  KIND = cpu or cuda, else as detected.  Equal sources, flags and compiler give equal bytes, and
+# are taken from build/cache.  Exit status 3: the source defines another external name.
+build_candidate() {
+    local tree=$1 out=$2 lib flags key cached extra as=
+    [ -f "$tree/optimize.c" ] || fail "$tree/optimize.c: no such file"
+    kind=${KIND:-}
+    if [ -z "$kind" ]; then detect_kind >/dev/null; elif [ "$kind" = cuda ]; then detect_cuda >/dev/null; fi
+    flags_for "$kind"
+    lib=build/$kind/autoopt.o
+    [ "$kind" = cuda ] || as="-x c"
+    build_once "$lib" $compile $as -DAUTOOPT_IMPLEMENTATION -c autoopt.h
+    flags="${compile/ -g / } -Werror=date-time"
+    [ "$kind" != cuda ] || flags="${compile/ -g / } -Xcompiler=-Werror=date-time"
+    key=$({ echo "$flags"; "${compile%% *}" --version
+            cat "$tree/optimize.c" autoopt.h "$lib.cmd" model/*.h
+            cat "$tree/autoopt_kernels.cuh" || cat autoopt_kernels.cuh || true; } 2>/dev/null | sha256sum)
+    cached=build/cache/${key%% *}.so
+    if [ ! -f "$cached" ]; then
+        work=$(mktemp -d "${TMPDIR:-/tmp}/autoopt.XXXXXX")
+        trap 'rm -rf "$work"' EXIT
+        mkdir -p build/cache "$work/model"
+        cp autoopt.h "$work/"
+        cp model/*.h "$work/model/"
+        [ ! -f autoopt_kernels.cuh ] || cp autoopt_kernels.cuh "$work/"
+        [ ! -f "$tree/autoopt_kernels.cuh" ] || cp "$tree/autoopt_kernels.cuh" "$work/"
+        cp "$tree/optimize.c" "$work/"
+        lib=$PWD/$lib
+        if [ "$kind" = cuda ] && ! cmp -s autoopt_kernels.cuh "$work/autoopt_kernels.cuh"; then
+            (cd "$work" && $compile -DAUTOOPT_IMPLEMENTATION -c autoopt.h -o library.o) || return 1
+            lib=library.o
+        fi
+        printf '{ global: build_decoder; local: *; };\n' >"$work/exports"
+        (cd "$work" && $flags -I. -c optimize.c -o optimize.o) || return 1
+        extra=$(nm -g --defined-only "$work/optimize.o" |
+            awk '$2 ~ /[TDBRCGSi]/ && $3 != "build_decoder" && $3 !~ /^(_Z|__nv|__fatbin|__device_stub|__cuda)/ { print $3 }' | tr '\n' ' ')
+        if [ -n "$extra" ]; then
+            printf 'optimize.c: error: exports %s; only build_decoder may be an external name: make it static\n' "$extra" >&2
+            exit 3
+        fi
+        (cd "$work" && $link -shared optimize.o "$lib" -o candidate.so $(linker "$kind" --version-script=exports -z defs --build-id=none -s) $libs) || return 1
+        cp "$work/candidate.so" "$cached.$$" && mv -f "$cached.$$" "$cached"
+    fi
+    cp "$cached" "$out"
+}
+
+# linker KIND OPTION...: options for the linker, spelled for the compiler driver.
+linker() {
+    local option prefix=-Wl,
+    [ "$1" != cuda ] || prefix=-Xlinker=
+    shift
+    for option in "$@"; do printf '%s%s ' "$prefix" "$option"; done
+}
 
 # --- test -----------------------------------------------------------------------------------------------
 # Does NAME contain one of the words (or are there none)?
@@ -200,7 +264,7 @@ run_fuzz() {
         [ "$name" != fuzz_main ] && selected "$name" "$@" || continue
         corpus=$dir/corpus/$name
         mkdir -p "$corpus"
-        find tests assets -name "*.${name#fuzz_}" -size -128k -exec cp -n {} "$corpus/" \;
+        find tests assets -name "*.${name#fuzz_}" -size -128k -exec cp -n {} "$corpus/" \; 2>/dev/null || true
         say "$name: $engine, $(find "$corpus" -type f | wc -l) files"
         if [ $engine = libFuzzer ]; then
             build_once "$dir/$name" $CLANG -O1 -g $images -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all "$source" -lm
@@ -246,7 +310,7 @@ case $word in
     deps)      install_deps ;;
     cpu|debug) detect; build_harness "$word" ;;
     cuda)      detect; detect_cuda; build_harness cuda ;;
-    candidate) build_candidate "$@" ;;
+    candidate) detect; build_candidate "$@" ;;
     test)      detect; detect_kind; build_harness "$kind"; run_tests "$kind" "$@" ;;
     asan)      detect; export HARNESS=build/asan/harness.san; build_harness asan "$HARNESS"; run_tests asan "$@" ;;
     fuzz)      detect; run_fuzz "$@" ;;

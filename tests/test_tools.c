@@ -155,6 +155,9 @@ static void test_strides(void)
     view.device = AOPT_HOST;
     view.data = NULL;
     CHECK(aopt_tensor_to_f32(&view, got, 24, &err) == AOPT_E_ARG, "no data");
+    view.data = data;
+    view.ndim = 9;
+    CHECK(aopt_tensor_to_f32(&view, got, 24, &err) == AOPT_E_ARG && strstr(err.message, "not a tensor"), "%s", err.message);
     CHECK(aopt_tensor_to_f32(NULL, got, 24, NULL) == AOPT_E_ARG, "NULL");
 }
 
