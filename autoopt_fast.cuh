@@ -1,25 +1,12 @@
-/* autoopt_fast.cuh - kernels of the fast decoder: fp16 operands, fp32 arithmetic, channels-last
-
-   A 3x3x3 causal convolution is three launches: input transform, GEMM, output transform.  Over height and width it is
-   a 2-D Winograd F(4x4,3x3), whose 36 products per 4x4 tile replace 144; the three time taps are summed inside the GEMM.
-   Nearest-upsample followed by 3x3 is the same three launches with 25 products per 2x2 low-resolution pixels instead
-   of 144.  Time convolutions, 1x1 shortcuts and the head use the GEMM directly.
-
-   CONTENTS   [F1] PTX   [F2] tap GEMM: wgmma (sm_90a) and cuBLAS   [F3] weights   [F4] norm   [F5] Winograd transforms
-              [F6] upsample transforms   [F7] head
-
-   Letters   T frames, H W pixels, C channels (a multiple of 8; padded channels are zero), P = T*H*W positions.
-   Stream    activations between convolutions, fp16 [T][H][W][C], may be stored times a power of two.
-   r         f32 [T][H][W], the norm's factor of each position: sqrt(C) / max(||x||, 1e-12), of x as stored.
-   Launchers (aopt_cuda_*) return aopt_status, never block unless they say so, and may be captured into a CUDA graph. */
-#ifndef AUTOOPT_FAST_CUH
-#define AUTOOPT_FAST_CUH
-#include <cublas_v2.h>
+/* ======================================== second half: the fast decoder's kernels ======================================== */
+/* fp16 operands, f32 arithmetic, channels-last.  Contracts stand at the launchers' prototypes, autoopt.h [A12]; the mates, in double with
+   the same rounding points, in tests/test_fast.cu.  Only nvcc reads this half: tests/emulate has neither PTX nor fp16. */
+#ifdef __CUDACC__
+extern "C++" {              /* templates; autoopt.h includes this file inside extern "C" */
 #include <cuda.h>
 #include <cuda_fp16.h>
-#include <cuda_runtime.h>
 
-/* ==== [F1] PTX ========================================================================================== */
+/* ---- PTX ---- */
 /* Defined only while compiling for sm_90a; wgmma and the TMA kernels exist there alone. */
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define AOPT__SM90A 1
@@ -136,50 +123,7 @@ static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t
 }
 #endif /* AOPT__SM90A */
 
-static inline aopt_status aopt__launched(const char *what, aopt_error *err)
-{
-    const cudaError_t e = cudaGetLastError();
-    return e == cudaSuccess ? AOPT_OK : aopt_fail(err, AOPT_E_CUDA, "%s: %s", what, cudaGetErrorString(e));
-}
-static inline int64_t aopt__div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/* 1 if the current device and this build can run the wgmma kernels (compute capability 9.0, compiled for sm_90a). */
-static int aopt_cuda_has_wgmma(void)
-{
-    int device = 0, major = 0, minor = 0, built = 0;
-    if (cudaGetDevice(&device) != cudaSuccess) return 0;
-    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-    if (major != 9 || minor != 0) return 0;
-    if (cudaMemcpyFromSymbol(&built, aopt__module_has_wgmma, sizeof built) != cudaSuccess) { (void)cudaGetLastError(); return 0; }
-    return built;
-}
-
-/* ==== [F2] tap GEMM =====================================================================================
-      c[b][t][i][n] = alpha * sum over j < taps, k < K of a[b][t + j][i][k] * w[b][j][n][k]  +  bias[n]
-   a     fp16 [batch][frames + taps - 1][rows] rows of k elements, a_row elements apart; frames follow each other
-   w     fp16 [batch][taps][n] rows of k elements, w_row apart
-   c     fp16 [batch][frames][rows] rows of n elements, c_row apart; elements from n up to the next multiple of 8 may become anything finite
-   bias  f32 [n], or NULL
-   Any frames, rows, n, k >= 1; a_row, w_row, c_row and the batch strides are multiples of 8, pointers of 16 bytes.
-   One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, its two frames of history first. */
-typedef struct aopt_tapgemm {
-    int64_t batch, frames, rows, n, k;
-    int taps;
-    const __half *a; int64_t a_row, a_batch;    /* strides in elements; a batch stride is unused where batch is 1 */
-    const __half *w; int64_t w_row, w_batch;
-    __half *c; int64_t c_row, c_batch;
-    float alpha;
-    const float *bias;
-} aopt_tapgemm;
-
-/* How a launch is cut.  Zero fields are chosen by the launcher. */
-typedef struct aopt_tapgemm_plan {
-    int tile_rows;                      /* 32, 64, 128 or 256: a tile is tile_rows rows of 256/tile_rows frames */
-    int a_stages, w_stages;             /* depths of the rings in shared memory, at least 2 */
-    int cluster;                        /* blocks that share a: 1, or 2 neighbours along n */
-    int grid;                           /* blocks; 0 = one per multiprocessor */
-} aopt_tapgemm_plan;
+/* ---- tap GEMM ---- */
 
 enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_ROW,
        AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
@@ -360,157 +304,8 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
 #endif
 }
 
-static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
-{
-    int64_t tiles;
-    if (g->batch < 1 || g->frames < 1 || g->rows < 1 || g->n < 1 || g->k < 1 || g->taps < 1)
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: batch %lld, frames %lld, rows %lld, n %lld, k %lld, taps %d: all must be at least 1",
-                         (long long)g->batch, (long long)g->frames, (long long)g->rows, (long long)g->n, (long long)g->k, g->taps);
-    if ((g->a_row | g->w_row | g->c_row) % 8 || g->a_row < g->k || g->w_row < g->k || g->c_row < g->n ||
-        (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld, w %lld/%lld, c %lld/%lld for k %lld, n %lld: multiples of 8 that hold a row",
-                         (long long)g->a_row, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
-                         (long long)g->c_batch, (long long)g->k, (long long)g->n);
-    if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
-    if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
-        !aopt__mul(tiles, g->batch, &tiles) || tiles > INT32_MAX || g->rows > INT32_MAX || g->k > INT32_MAX)
-        return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: batch %lld x frames %lld x rows %lld is too large for one launch",
-                         (long long)g->batch, (long long)g->frames, (long long)g->rows);
-    return AOPT_OK;
-}
-
-/* The driver's encoder of tensor maps, looked up through the runtime so that nothing links against libcuda. */
-typedef CUresult (*aopt__encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
-                                    const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
-                                    CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-static aopt__encode_fn aopt__encoder(void)
-{
-    void *f = NULL;
-    cudaDriverEntryPointQueryResult found;
-    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found) != cudaSuccess ||
-        found != cudaDriverEntryPointSuccess) { (void)cudaGetLastError(); return NULL; }
-    return (aopt__encode_fn)f;
-}
-
-/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1 in the 128-byte swizzle, zeros outside. */
-static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
-                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, aopt_error *err)
-{
-    cuuint64_t size[4], stride[3];
-    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
-    int i;
-    for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
-    for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
-    const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (e != CUDA_SUCCESS)
-        return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
-                         (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
-    return AOPT_OK;
-}
-
-/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), pairs where n
-   has an even number of tiles and the box splits in two, then the deepest rings that fit beside the staging tile. */
-static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
-{
-    int64_t best = INT64_MAX;
-    int rows, box_frames, room;
-    if (plan->tile_rows == 0)
-        for (rows = 32; rows <= 256; rows *= 2) {
-            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
-            if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
-            if (tiles < best) { best = tiles; plan->tile_rows = rows; }
-        }
-    box_frames = 256 / plan->tile_rows + g->taps - 1;
-    if (plan->cluster == 0) plan->cluster = aopt__div_up(g->n, AOPT__TG_N) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
-    room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
-    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
-    room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
-    if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
-}
-
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, aopt__tapgemm_params *p, CUtensorMap map[3], aopt_error *err)
-{
-    const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = p->tile_frames + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
-    const int64_t frame_a = g->rows * g->a_row, frame_c = g->rows * g->c_row, tap_w = g->n * g->w_row;
-    const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
-    const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
-    const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
-    int rows = plan->tile_rows, frames = box_frames;
-    aopt_status st;
-
-    if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    p->part_rows = p->part_frames = 0;
-    if (plan->cluster == 2 && box_frames == 1) p->part_rows = rows /= 2;
-    else if (plan->cluster == 2) p->part_frames = frames /= 2;
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, rows, frames, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
-}
-
-/* Launch with an explicit plan (NULL: all chosen).  Needs aopt_cuda_has_wgmma().
-   AOPT_E_ARG  strides, alignment, or a plan that does not fit     AOPT_E_SHAPE  too large     AOPT_E_CUDA, AOPT_E_UNSUPPORTED */
-static aopt_status aopt_cuda_tapgemm_wgmma(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
-{
-    aopt_tapgemm g = *gemm;
-    aopt_tapgemm_plan plan;
-    aopt__tapgemm_params p;
-    CUtensorMap map[3];
-    cudaLaunchConfig_t launch;
-    cudaLaunchAttribute cluster;
-    aopt_status st = aopt__tapgemm_check(&g, err);
-    int device = 0, sm = 0, smem, box_frames;
-
-    if (st != AOPT_OK) return st;
-    if (g.taps == 1) { g.rows *= g.frames; g.frames = 1; }      /* frames follow each other: one long matrix */
-    memset(&plan, 0, sizeof plan);
-    if (wanted) plan = *wanted;
-    aopt__tapgemm_plan(&g, &plan);
-    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
-    box_frames = p.tile_frames + g.taps - 1;
-    p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
-    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N * plan.cluster);
-    p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
-    p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
-    p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
-    p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
-    p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
-    p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
-    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
-    if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
-        box_frames > 256 || plan.cluster < 1 || plan.cluster > 2 || (plan.cluster == 2 && box_frames > 1 && box_frames % 2))
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows, cluster %d, need %d bytes of shared memory, of 232448",
-                         p.a_stages, p.w_stages, plan.tile_rows, box_frames, plan.cluster, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, &p, map, err)) != AOPT_OK) return st;
-    if (plan.grid == 0) {
-        cudaGetDevice(&device);
-        cudaDeviceGetAttribute(&sm, cudaDevAttrMultiProcessorCount, device);
-        plan.grid = sm;
-    }
-    plan.grid = plan.grid / plan.cluster * plan.cluster;
-    if (plan.grid < plan.cluster) plan.grid = plan.cluster;
-    if (plan.grid > p.tiles * plan.cluster) plan.grid = p.tiles * plan.cluster;
-    {
-        const bool raw = g.alpha == 1.0f && !g.bias;
-        void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) =
-            plan.cluster == 2 ? (raw ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>)
-                              : (raw ? aopt_k_tapgemm<false, true> : aopt_k_tapgemm<false, false>);
-        memset(&launch, 0, sizeof launch);
-        launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS);
-        launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
-        cluster.id = cudaLaunchAttributeClusterDimension;
-        cluster.val.clusterDim.x = (unsigned)plan.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-        launch.attrs = &cluster; launch.numAttrs = 1;
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
-        (void)cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
-    }
-    return aopt__launched("tap GEMM", err);
-}
-
 /* c[p][n] += bias[n].  c fp16 [P] rows c_row apart.  Launch: one thread per element, grid-stride. */
-__global__ void aopt_k_add_bias(__half *c, const float *bias, int64_t P, int64_t n, int64_t c_row)
+__global__ static void aopt_k_add_bias(__half *c, const float *bias, int64_t P, int64_t n, int64_t c_row)
 {
     const int64_t step = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < P * n; i += step) {
@@ -519,107 +314,17 @@ __global__ void aopt_k_add_bias(__half *c, const float *bias, int64_t P, int64_t
     }
 }
 
-/* The same product through cuBLAS, one strided-batched call per tap: for GPUs without wgmma, and as a check.  c is
-   rounded to fp16 after each tap, which costs about 2 dB at the level of one fp16 rounding.  handle is set to stream. */
-static aopt_status aopt_cuda_tapgemm_cublas(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
-{
-    aopt_status st = aopt__tapgemm_check(g, err);
-    int64_t b;
-    int j;
-    if (st != AOPT_OK) return st;
-    if (g->frames * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(g->frames * g->rows));
-    cublasSetStream(handle, stream);
-    for (j = 0; j < g->taps; j++) {
-        const float beta = j > 0 ? 1.0f : 0.0f;
-        const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(g->frames * g->rows), (int)g->k, &g->alpha,
-            g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + j * g->rows * g->a_row, CUDA_R_16F, (int)g->a_row, g->a_batch,
-            &beta, g->c, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-        if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
-    }
-    for (b = 0; g->bias && b < g->batch; b++) {
-        aopt_k_add_bias<<<1024, 256, 0, stream>>>(g->c + b * g->c_batch, g->bias, g->frames * g->rows, g->n, g->c_row);
-        if ((st = aopt__launched("add bias", err)) != AOPT_OK) return st;
-    }
-    return AOPT_OK;
-}
-
-/* The tap GEMM by the best path: wgmma where handle is NULL, cuBLAS otherwise (the caller asks aopt_cuda_has_wgmma once). */
-static aopt_status aopt_cuda_tapgemm(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
-{
-    return handle ? aopt_cuda_tapgemm_cublas(handle, g, stream, err) : aopt_cuda_tapgemm_wgmma(g, NULL, stream, err);
-}
-
-/* ==== [F3] weights ======================================================================================
-   Once per layer, in double: u[p][t][co][ci] = 2^s * sum over the 3x3 taps of form[p][tap] * w[co][ci][t][tap], rounded to
-   fp16, with the s that brings max|u| into [1/2, 1): far from fp16's limits on both sides.
-   A form is double [products][9] (3x3 taps, row by row), or [1][1] for kernels without height and width. */
-enum { AOPT_WINO_PRODUCTS = 36, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_HEAD_PRODUCTS = 9 };
-
+/* ---- weights ---- */
 /* F(4,3) at the points 0, +-a, +-b, infinity: y = A^T [(G g) * (B^T d)].  In fp16 these points lose 3.5 dB less than
    0, +-1, +-2 and are what makes fp16 F(4x4) better than direct bf16.  Rows of B^T are monic polynomials times
    AOPT__WINO_ROW (norms 1.6, 1.5, 1.5, 1.0, 1.0, 1.6); A^T is the Vandermonde matrix of the points; G takes the inverse. */
 #define AOPT__WINO_A 0.651
 #define AOPT__WINO_B 1.535
 #define AOPT__WINO_ROW 0.5
-static void aopt_wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
-{
-    static const double point[5] = { 0.0, AOPT__WINO_A, -AOPT__WINO_A, AOPT__WINO_B, -AOPT__WINO_B };
-    int p, q, i, n;
-    memset(at, 0, 24 * sizeof(double)); memset(g, 0, 18 * sizeof(double)); memset(bt, 0, 36 * sizeof(double));
-    for (p = 0; p < 6; p++) {                   /* row p of B^T: the polynomial of all points but its own; infinity: of all */
-        double scale = AOPT__WINO_ROW;
-        bt[p][0] = AOPT__WINO_ROW;
-        for (q = 0, n = 0; q < 5; q++) {
-            if (q == p) continue;
-            for (i = ++n; i > 0; i--) bt[p][i] = bt[p][i - 1] - point[q] * bt[p][i];
-            bt[p][0] *= -point[q];
-            if (p < 5) scale *= point[p] - point[q];
-        }
-        for (i = 0; i < 4; i++) at[i][p] = p < 5 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == 3;
-        for (i = 0; i < 3; i++) g[p][i] = p < 5 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / AOPT__WINO_ROW;
-    }
-}
-static void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9])
-{
-    double at[4][6], g[6][3], bt[6][6];
-    int i;
-    aopt_wino_matrices(at, g, bt);
-    for (i = 0; i < AOPT_WINO_PRODUCTS * 9; i++) form[i] = g[i / 54][i % 9 / 3] * g[i / 9 % 6][i % 3];
-}
-
-/* Nearest-upsample by 2, then 3 taps w0 w1 w2, around low-resolution pixel i (every second one), with
-   a = x[i-1] - x[i], b = x[i] - x[i+1], S = w0+w1+w2 (x outside is 0):
-      y[2i-1] = S x[i] + (w0+w1) a    y[2i] = S x[i] + w0 a    y[2i+1] = S x[i] - w2 b    y[2i+2] = S x[i] - (w1+w2) b
-   Five products for four outputs; over height and width 25 for 16.  Product (y,x), each 0..4 in the order of the sum
-   above, multiplies the input combination (kind[y], kind[x]) with kind 0 = x, 1 = a, 2 = b.
-   Products are stored by combination: xx | xa xb ax bx, 2 each | aa ab ba bb, 4 each, so that nine GEMMs of N = C, 2C, 4C do
-   it.  product[p] = 5*y + x. */
-static const signed char aopt__upsample_product[AOPT_UPSAMPLE_PRODUCTS] = {
-    0, 1, 2, 3, 4, 5, 10, 15, 20, 6, 7, 11, 12, 8, 9, 13, 14, 16, 17, 21, 22, 18, 19, 23, 24 };
-static void aopt_upsample_form(double form[AOPT_UPSAMPLE_PRODUCTS * 9])
-{
-    static const double tap[5][3] = { { 1, 1, 1 }, { 1, 1, 0 }, { 1, 0, 0 }, { 0, 0, -1 }, { 0, -1, -1 } };
-    int i;
-    for (i = 0; i < AOPT_UPSAMPLE_PRODUCTS * 9; i++) {
-        const int product = aopt__upsample_product[i / 9];
-        form[i] = tap[product / 5][i % 9 / 3] * tap[product % 5][i % 3];
-    }
-}
-/* The taps themselves, as nine products: the head sums them after the GEMM. */
-static void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9])
-{
-    int i;
-    for (i = 0; i < AOPT_HEAD_PRODUCTS * 9; i++) form[i] = i / 9 == i % 9;
-}
-
-typedef struct aopt_conv_form {
-    const double *form; int products, taps;     /* host [products][taps], taps 1 or 9 */
-    int frames_first;                           /* 0: u[p][t][co][ci]; 1: u[t][p][co][ci] */
-} aopt_conv_form;
 
 /* One thread per (t, co, ci); u NULL: only the maximum.  w f32 [co][ci][kt][taps] on the device.
    max: largest |sum| as the bits of a float, unscaled.  Launch: grid-stride. */
-__global__ void aopt_k_conv_weights(const float *w, const double *form, int products, int taps, int kt, int co, int ci,
+__global__ static void aopt_k_conv_weights(const float *w, const double *form, int products, int taps, int kt, int co, int ci,
                                     int64_t product_step, int64_t frame_step, double scale, __half *u, unsigned int *max)
 {
     const int64_t n = (int64_t)kt * co * ci, step = (int64_t)gridDim.x * blockDim.x;
@@ -639,37 +344,7 @@ __global__ void aopt_k_conv_weights(const float *w, const double *form, int prod
     if (max) atomicMax(max, __float_as_uint(top));      /* non-negative floats order as their bits; max is order-free */
 }
 
-/* u fp16 on the device, products*kt*co*ci elements; w f32 device [co][ci][kt][taps].  *alpha = 2^-s undoes the scale.
-   Blocks; allocates and frees a little device memory; for building, not for decoding. */
-static aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *w, int co, int ci, int kt, __half *u, float *alpha, aopt_error *err)
-{
-    const int64_t pair = (int64_t)co * ci;
-    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps);
-    unsigned char *scratch = NULL;
-    unsigned int bits = 0;
-    float top;
-    int e = 0;
-    aopt_status st;
-    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + sizeof bits);
-    if (c != cudaSuccess) return aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
-    unsigned int *max = (unsigned int *)(scratch + form_bytes);
-    const int64_t product_step = f->frames_first ? pair : kt * pair, frame_step = f->frames_first ? f->products * pair : pair;
-    cudaMemcpy(scratch, f->form, form_bytes, cudaMemcpyHostToDevice);
-    cudaMemset(max, 0, sizeof bits);
-    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, 1.0, NULL, max);
-    c = cudaMemcpy(&bits, max, sizeof bits, cudaMemcpyDeviceToHost);
-    memcpy(&top, &bits, sizeof top);
-    if (c == cudaSuccess && top > 0.0f && top <= 3e38f) frexp((double)top, &e);     /* top = m * 2^e, m in [1/2, 1) */
-    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
-    st = aopt__launched("conv weights", err);
-    if (st == AOPT_OK && (c = cudaDeviceSynchronize()) != cudaSuccess) st = aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
-    if (st == AOPT_OK && !(top <= 3e38f)) st = aopt_fail(err, AOPT_E_VALUE, "conv weights: NaN or infinity among %d x %d x %d weights", co, ci, kt);
-    cudaFree(scratch);
-    *alpha = (float)ldexp(1.0, e);
-    return st;
-}
-
-/* ==== [F4] norm ========================================================================================= */
+/* ---- norm ---- */
 /* Sum 16 per-pixel values over the 32 lanes: lane l returns the sum for pixel l/2.  A fixed tree: deterministic. */
 template <int N> static __device__ __forceinline__ void aopt__reduce_step(float (&v)[16])
 {
@@ -693,9 +368,8 @@ static __device__ __forceinline__ float aopt__norm_factor(float sum_sq, float sq
     return sqrt_c / fmaxf(sqrtf(sum_sq), 1e-12f);
 }
 
-/* r of a tensor that no transform wrote.  x fp16 [P][C], r f32 [P].  norm_c: channels that are not padding.
-   Launch: one warp per position, 8 per block.  Traffic: 2*P*C bytes. */
-__global__ void aopt_k_norm_factor(const __half *x, float *r, int64_t P, int C, float sqrt_c)
+/* Launch: one warp per position, 8 per block.  Traffic: 2*P*C bytes. */
+__global__ static void aopt_k_norm_factor(const __half *x, float *r, int64_t P, int C, float sqrt_c)
 {
     const int lane = (int)threadIdx.x & 31;
     const int64_t p = (int64_t)blockIdx.x * 8 + (threadIdx.x >> 5);
@@ -708,15 +382,9 @@ __global__ void aopt_k_norm_factor(const __half *x, float *r, int64_t P, int C, 
     for (int d = 16; d > 0; d >>= 1) ss += __shfl_xor_sync(0xffffffffu, ss, d);
     if (lane == 0) r[p] = aopt__norm_factor(ss, sqrt_c);
 }
-static aopt_status aopt_cuda_norm_factor(const __half *x, float *r, int64_t P, int C, int norm_c, cudaStream_t stream, aopt_error *err)
-{
-    aopt_k_norm_factor<<<(unsigned)aopt__div_up(P, 8), 256, 0, stream>>>(x, r, P, C, sqrtf((float)norm_c));
-    return aopt__launched("norm factor", err);
-}
 
-/* y = silu(x * r * gamma).  x, y fp16 [P][C] (y may be x), r f32 [P], gamma f32 [C].
-   Launch: 8 channels per thread.  Traffic: 4*P*C bytes. */
-__global__ void aopt_k_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C)
+/* Launch: 8 channels per thread.  Traffic: 4*P*C bytes. */
+__global__ static void aopt_k_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C)
 {
     const unsigned id = blockIdx.x * 256u + threadIdx.x, n = (unsigned)C / 8u;
     const int64_t i = id;
@@ -729,15 +397,8 @@ __global__ void aopt_k_norm_silu(const __half *x, const float *r, const float *g
     for (int j = 0; j < 8; j++) v.h[j] = __float2half_rn(aopt__silu(__half2float(v.h[j]) * (k * gamma[c + j]), 1.0f));
     *(uint4 *)(y + i * 8) = v.q;
 }
-static aopt_status aopt_cuda_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
-{
-    if (C % 8 || P * (C / 8) > INT32_MAX) return aopt_fail(err, AOPT_E_ARG, "norm and SiLU: %lld positions of %d channels: too many, or C is no multiple of 8", (long long)P, C);
-    aopt_k_norm_silu<<<(unsigned)aopt__div_up(P * (C / 8), 256), 256, 0, stream>>>(x, r, gamma, y, P, C);
-    return aopt__launched("norm and SiLU", err);
-}
 
-/* ==== [F5] Winograd transforms ==========================================================================
-   Tiles are 4x4 positions, ceil(H/4) rows of ceil(W/4), counted row by row; product p = 6*k + l, k along H, l along W. */
+/* ---- Winograd transforms ---- */
 
 /* B^T d along one axis, rows monic (AOPT__WINO_ROW is applied to the data before).  12 FMA a channel. */
 static __device__ __forceinline__ void aopt__wino_bt(const float2 (&d)[6], float2 (&o)[6])
@@ -755,17 +416,7 @@ static __device__ __forceinline__ void aopt__wino_bt(const float2 (&d)[6], float
 #undef AOPT__AXIS
 }
 
-/* v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.
-   x          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
-   history    fp16 [2][H][W][C], the two frames before   r_history  f32 [2][H][W]; both NULL at the start of a clip: zeros
-   gamma      f32 [C], unused without r                  v          fp16 [36][frames + 2][tiles][C], history first */
-typedef struct aopt_wino_input {
-    const __half *x, *history;
-    const float *r, *r_history, *gamma;
-    __half *v;
-    int64_t frames, H, W;
-    int C;
-} aopt_wino_input;
+enum { AOPT__WINO_STAGES = 3 };
 
 /* One row of a tile's window, six positions `px_bytes` apart in shared memory: norm, SiLU, scale, B^T along W. */
 template <bool NORM>
@@ -788,10 +439,10 @@ static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_byte
               ty-1) through a ring of STAGES in shared memory; the two rows that successive tiles share stay in registers,
               transformed; the two columns that neighbours share are computed twice.
    Traffic    x read (4n+2)/4n times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position. */
-template <bool NORM, int SLICES, int STAGES>
+template <bool NORM, int SLICES>
 __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int strip)
 {
-    enum { TILES = 8 / SLICES, PX = 4 * TILES + 2, PX_BYTES = SLICES * 128, ROW_CHUNKS = PX * SLICES * 8, ROW_BYTES = ROW_CHUNKS * 16 };
+    enum { STAGES = AOPT__WINO_STAGES, TILES = 8 / SLICES, PX = 4 * TILES + 2, PX_BYTES = SLICES * 128, ROW_CHUNKS = PX * SLICES * 8, ROW_BYTES = ROW_CHUNKS * 16 };
     extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][4][PX][SLICES*64] fp16, then [STAGES][4][PX] f32 */
     float *const ring_r = (float *)(aopt__ring + STAGES * 4 * ROW_BYTES);
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
@@ -858,35 +509,6 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
             for (int i = 0; i < 2; i++) aopt__wino_row<NORM>(xs + (i + 2) * ROW_BYTES, PX_BYTES, rs + (i + 2) * PX, gamma, row[i]);
         }
     }
-}
-template <bool NORM, int SLICES, int STAGES>
-static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStream_t stream)
-{
-    enum { TILES = 8 / SLICES, PX = 4 * TILES + 2, SMEM = STAGES * 4 * PX * (SLICES * 128 + 4) };
-    const dim3 grid((unsigned)(aopt__div_up(a->C, 64 * SLICES) * aopt__div_up(aopt__div_up(a->W, 4), TILES)),
-                    (unsigned)aopt__div_up(aopt__div_up(a->H, 4), strip), (unsigned)(a->frames + 2));
-    cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, STAGES>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
-    aopt_k_wino_input<NORM, SLICES, STAGES><<<grid, 256, SMEM, stream>>>(*a, strip);
-}
-/* slices: 1, 2 or 4; stages: 2 or 3; strip: tiles a block walks down; 0 = chosen. */
-static aopt_status aopt_cuda_wino_input_tuned(const aopt_wino_input *a, int slices, int stages, int strip, cudaStream_t stream, aopt_error *err)
-{
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
-    if (slices == 0) slices = a->C > 64 ? 2 : 1;
-    if (stages == 0) stages = 3;
-    if (strip == 0) strip = 16;
-#define AOPT__CASE(S, N) if (slices == S && stages == N) { \
-        if (a->r) aopt__wino_input_launch<true, S, N>(a, strip, stream); else aopt__wino_input_launch<false, S, N>(a, strip, stream); \
-        return aopt__launched("Winograd input", err); }
-    AOPT__CASE(1, 2) AOPT__CASE(1, 3) AOPT__CASE(2, 2) AOPT__CASE(2, 3) AOPT__CASE(4, 2) AOPT__CASE(4, 3)
-#undef AOPT__CASE
-    return aopt_fail(err, AOPT_E_ARG, "Winograd input: no variant of %d slices and %d stages", slices, stages);
-}
-static aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
-{
-    return aopt_cuda_wino_input_tuned(a, 0, 0, 0, stream, err);
 }
 
 /* Two channels as f32. */
@@ -978,27 +600,11 @@ static __device__ __forceinline__ void aopt__wino_patch(const char *m, float2 (&
     for (int i = 0; i < 4; i++) { o[i][3].x += t[i].x; o[i][3].y += t[i].y; }
 }
 
-/* y = alpha * A^T m A + bias + residual, and the norm factor of y.
-   m         fp16 [36][frames][tiles][C]                alpha     2^-s of the weights, times the change of stream scale
-   bias      f32 [C], already in y's scale              residual  fp16 [frames][H][W][C] in y's scale, or NULL; may be y
-   y         fp16 [frames][H][W][C]                     r         f32 [frames][H][W], or NULL
-   norm_c    channels that are not padding */
-typedef struct aopt_wino_output {
-    const __half *m;
-    float alpha;
-    const float *bias;
-    const __half *residual;
-    __half *y;
-    float *r;
-    int64_t frames, H, W;
-    int C, norm_c;
-} aopt_wino_output;
-
 /* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
    Launch     blocks (32, warps, tiles) of 256: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
               36 KB of products (52 with the residual) arrive by asynchronous copies; three blocks to a multiprocessor overlap copies with arithmetic.
    Traffic    4.5*C + 2*C (residual) + 2*C bytes a position, each once. */
-__global__ void __launch_bounds__(256, 3) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
+__global__ static void __launch_bounds__(256, 3) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
 {
     extern __shared__ __align__(16) unsigned char stage[];          /* [36] rows of products, [16] of residual pixels */
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + 3) / 4, tiles = tiles_x * ((H + 3) / 4);
@@ -1054,43 +660,11 @@ __global__ void __launch_bounds__(256, 3) aopt_k_wino_output(const aopt_wino_out
     }
 }
 
-/* Block of an output transform: (32, warps that share a patch, patches), 256 threads. */
-static dim3 aopt__patch_block(int C)
-{
-    int warps = 1;
-    while (warps < 8 && warps * 64 < C) warps *= 2;
-    return dim3(32, (unsigned)warps, (unsigned)(8 / warps));
-}
-static aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
-{
-    const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
-    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
-    cudaFuncSetAttribute(aopt_k_wino_output, cudaFuncAttributeMaxDynamicSharedMemorySize, (AOPT_WINO_PRODUCTS + 16) * AOPT__PATCH_ROW);
-    aopt_k_wino_output<<<grid, block, (a->residual ? AOPT_WINO_PRODUCTS + 16 : AOPT_WINO_PRODUCTS) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
-    return aopt__launched("Winograd output", err);
-}
-
-/* ==== [F6] upsample transforms ==========================================================================
-   Centres are the even low-resolution positions, (H/2 + 1) rows of (W/2 + 1): centre (i, j) is position (2i, 2j) and makes
-   output rows 4i-1 .. 4i+2, columns 4j-1 .. 4j+2.  R = frames * centres. */
-
-/* v[k] = the nine combinations of x around each centre, order xx | xa xb ax bx | aa ab ba bb, first letter along H.
-   x         fp16 [frames/phases][H][W][phases*C]: frame f is phase f % phases of the channels, as a time convolution
-             that doubles the frames leaves them; phases 1: [frames][H][W][C]
-   v         fp16 [9] planes of [frames][centres][C], v_plane elements apart */
-typedef struct aopt_upsample_input {
-    const __half *x;
-    __half *v;
-    int64_t v_plane, frames, H, W;
-    int C, phases;
-} aopt_upsample_input;
+/* ---- upsample transforms ---- */
 
 /* Differences in f32, one rounding.  Reference: upsample_input_ref.  Launch: 4 channels per thread, frames along y.
    Traffic: x once from DRAM (2.25 times through caches), v written once: 2*C + 4.5*C bytes a low-resolution position. */
-__global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample_input a)
+__global__ static void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample_input a)
 {
     const int lanes = a.C / 4, cw = (int)a.W / 2 + 1, centres = cw * ((int)a.H / 2 + 1);
     const int id = (int)blockIdx.x * 256 + (int)threadIdx.x, f = (int)blockIdx.y;
@@ -1123,60 +697,6 @@ __global__ void __launch_bounds__(256) aopt_k_upsample_input(const aopt_upsample
             aopt__store4(v + plane * a.v_plane, d[y][k]);
         }
 }
-static aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, cudaStream_t stream, aopt_error *err)
-{
-    const int64_t n = (a->H / 2 + 1) * (a->W / 2 + 1) * (a->C / 4);
-    if (a->C % 8 || a->C < 8 || a->phases < 1 || a->frames < 1 || a->frames > 65535 || a->frames % a->phases || a->v_plane % 8 || n > INT32_MAX - 256)
-        return aopt_fail(err, AOPT_E_ARG, "upsample input: %lld frames in %d phases, C %d, plane %lld: C and plane must be multiples of 8",
-                         (long long)a->frames, a->phases, a->C, (long long)a->v_plane);
-    aopt_k_upsample_input<<<dim3((unsigned)aopt__div_up(n, 256), (unsigned)a->frames), 256, 0, stream>>>(*a);
-    return aopt__launched("upsample input", err);
-}
-
-/* The three GEMMs between the transforms: v as above, u of aopt_upsample_form, m fp16 [25*R*C]: [R][C] | [4][R][2C] | [4][R][4C].
-   handle as for aopt_cuda_tapgemm. */
-static aopt_status aopt_cuda_upsample_gemm(cublasHandle_t handle, const __half *v, int64_t v_plane, const __half *u, __half *m, int64_t R,
-                                           int ci, int co, cudaStream_t stream, aopt_error *err)
-{
-    static const int batch[3] = { 1, 4, 4 }, wide[3] = { 1, 2, 4 };
-    aopt_status st = AOPT_OK;
-    int i;
-    for (i = 0; i < 3 && st == AOPT_OK; i++) {
-        aopt_tapgemm g;
-        memset(&g, 0, sizeof g);
-        g.batch = batch[i]; g.frames = 1; g.rows = R; g.taps = 1;
-        g.n = (int64_t)wide[i] * co; g.k = ci; g.alpha = 1.0f;
-        g.a = v; g.a_row = ci; g.a_batch = v_plane;
-        g.w = u; g.w_row = ci; g.w_batch = g.n * ci;
-        g.c = m; g.c_row = g.n; g.c_batch = R * g.n;
-        st = aopt_cuda_tapgemm(handle, &g, stream, err);
-        v += batch[i] * v_plane;
-        u += batch[i] * g.n * ci;
-        m += batch[i] * R * g.n;
-    }
-    return st;
-}
-
-/* y = alpha * (sums of products) + bias + shortcut_scale * shortcut, and the norm factor of y.
-   m          fp16 [25*R*C], see aopt_cuda_upsample_gemm
-   y          fp16 [frames][2H][2W][C]                  r       f32 [frames][2H][2W], or NULL
-   shortcut   fp16 [.][H][W][shortcut_c], the stage's input, or NULL.  The official DupUp3D as an index: output frame f is
-              phase u = (f + skip) % factor_t of input frame (f + skip) / factor_t, and channel o of pixel (y, x) is, of pixel
-              (y/2, x/2), channel o (ratio 1: as many input channels) or 2*o + (factor_t == 2 ? u : y%2) (ratio 2: twice as many)
-   skip       factor_t - 1 in the chunk that starts a clip, else 0
-   alpha, bias, norm_c as in aopt_wino_output */
-typedef struct aopt_upsample_output {
-    const __half *m;
-    float alpha;
-    const float *bias;
-    const __half *shortcut;
-    float shortcut_scale;
-    int shortcut_c, ratio, factor_t, skip;
-    __half *y;
-    float *r;
-    int64_t frames, H, W;
-    int C, norm_c;
-} aopt_upsample_output;
 
 /* Reference: upsample_output_ref.  Launch as aopt_k_wino_output: a patch is the 4x4 outputs of a centre, staged are its 25 products and
    the 3x3 low-resolution positions of the shortcut.  RATIO: 0 without shortcut, else a.ratio.
@@ -1259,32 +779,10 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
         if (threadIdx.y == 0 && threadIdx.x < 16 && centre < centres && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[(f * 2 * H + y) * 2 * W + x] = r;
     }
 }
-static aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
-{
-    const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
-    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
-        (a->shortcut && (a->shortcut_c % 8 || a->ratio < 1 || a->ratio > 2 || a->H * a->W > INT32_MAX / a->shortcut_c)))
-        return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d: channels must be multiples of 8, ratio 1 or 2",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->ratio);
-    {
-        const int ratio = a->shortcut ? a->ratio : 0;
-        void (*const kernel)(aopt_upsample_output, float) = ratio == 0 ? aopt_k_upsample_output<0> : ratio == 1 ? aopt_k_upsample_output<1> : aopt_k_upsample_output<2>;
-        kernel<<<grid, block, (AOPT_UPSAMPLE_PRODUCTS + 9 * ratio) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
-    }
-    return aopt__launched("upsample output", err);
-}
 
-/* ==== [F7] head =========================================================================================
-   The last convolution has 12 outputs: its nine spatial taps become columns of one tap GEMM, n = 9*12 = 108, and are
-   summed here.  Video channel c, pixel (2y+q, 2x+s) is output c*4 + s*2 + q (unpatchify), clamped to [-1, 1]. */
-enum { AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
-
-/* video[c][f][2y+q][2x+s] = clamp(alpha * sum over ky, kx of g[f][y+ky-1][x+kx-1][(3*ky+kx)*12 + o] + bias[o])
-   g      fp16 [frames][H][W][112], the last 4 unused      bias   f32 [12]
-   video  f32, 3 channels video_channel elements apart, each [frames][2H][2W]
-   Reference: head_ref.  Launch: one thread per position, frames along y.  Traffic: 216 + 48 bytes a position. */
-__global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int H, int W)
+/* ---- head ---- */
+/* Reference: head_ref in tests/test_fast.cu.  Launch: one thread per position, frames along y.  Traffic: 216 + 48 bytes a position. */
+__global__ static void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int H, int W)
 {
     const int at = (int)blockIdx.x * 256 + (int)threadIdx.x, x = at % W, y = at / W;
     const int64_t f = (int64_t)blockIdx.y, p = f * H * W + at;
@@ -1313,12 +811,407 @@ __global__ void __launch_bounds__(256) aopt_k_head(const __half *g, float alpha,
             *(float2 *)(out + c * video_channel + q * 2 * (int64_t)W) = make_float2(fminf(fmaxf(v0, -1.0f), 1.0f), fminf(fmaxf(v1, -1.0f), 1.0f));
         }
 }
-static aopt_status aopt_cuda_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int64_t frames,
+
+/* ---- launch of the one kernel with many shapes ---- */
+static inline int64_t aopt__div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+template <bool NORM, int SLICES>
+static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStream_t stream)
+{
+    enum { TILES = 8 / SLICES, PX = 4 * TILES + 2, SMEM = AOPT__WINO_STAGES * 4 * PX * (SLICES * 128 + 4) };
+    const dim3 grid((unsigned)(aopt__div_up(a->C, 64 * SLICES) * aopt__div_up(aopt__div_up(a->W, 4), TILES)),
+                    (unsigned)aopt__div_up(aopt__div_up(a->H, 4), strip), (unsigned)(a->frames + 2));
+    cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
+    aopt_k_wino_input<NORM, SLICES><<<grid, 256, SMEM, stream>>>(*a, strip);
+}
+}                           /* extern "C++" */
+
+static inline aopt_status aopt__launched(const char *what, aopt_error *err)
+{
+    const cudaError_t e = cudaGetLastError();
+    return e == cudaSuccess ? AOPT_OK : aopt_fail(err, AOPT_E_CUDA, "%s: %s", what, cudaGetErrorString(e));
+}
+
+AOPT__DEF int aopt_cuda_has_wgmma(void)
+{
+    int device = 0, major = 0, minor = 0, built = 0;
+    if (cudaGetDevice(&device) != cudaSuccess) return 0;
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    if (major != 9 || minor != 0) return 0;
+    if (cudaMemcpyFromSymbol(&built, aopt__module_has_wgmma, sizeof built) != cudaSuccess) { (void)cudaGetLastError(); return 0; }
+    return built;
+}
+
+/* ---- tap GEMM ---- */
+
+static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
+{
+    int64_t tiles;
+    if (g->batch < 1 || g->frames < 1 || g->rows < 1 || g->n < 1 || g->k < 1 || g->taps < 1)
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: batch %lld, frames %lld, rows %lld, n %lld, k %lld, taps %d: all must be at least 1",
+                         (long long)g->batch, (long long)g->frames, (long long)g->rows, (long long)g->n, (long long)g->k, g->taps);
+    if ((g->a_row | g->w_row | g->c_row) % 8 || g->a_row < g->k || g->w_row < g->k || g->c_row < g->n ||
+        (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld, w %lld/%lld, c %lld/%lld for k %lld, n %lld: multiples of 8 that hold a row",
+                         (long long)g->a_row, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
+                         (long long)g->c_batch, (long long)g->k, (long long)g->n);
+    if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
+    if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
+        !aopt__mul(tiles, g->batch, &tiles) || tiles > INT32_MAX || g->rows > INT32_MAX || g->k > INT32_MAX)
+        return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: batch %lld x frames %lld x rows %lld is too large for one launch",
+                         (long long)g->batch, (long long)g->frames, (long long)g->rows);
+    return AOPT_OK;
+}
+
+/* The driver's encoder of tensor maps, looked up through the runtime so that nothing links against libcuda. */
+typedef CUresult (*aopt__encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
+                                    const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                    CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+static aopt__encode_fn aopt__encoder(void)
+{
+    void *f = NULL;
+    cudaDriverEntryPointQueryResult found;
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found) != cudaSuccess ||
+        found != cudaDriverEntryPointSuccess) { (void)cudaGetLastError(); return NULL; }
+    return (aopt__encode_fn)f;
+}
+
+/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1 in the 128-byte swizzle, zeros outside. */
+static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
+                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, aopt_error *err)
+{
+    cuuint64_t size[4], stride[3];
+    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
+    int i;
+    for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
+    for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
+    const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (e != CUDA_SUCCESS)
+        return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
+                         (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
+    return AOPT_OK;
+}
+
+/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), pairs where n
+   has an even number of tiles and the box splits in two, then the deepest rings that fit beside the staging tile. */
+static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
+{
+    int64_t best = INT64_MAX;
+    int rows, box_frames, room;
+    if (plan->tile_rows == 0)
+        for (rows = 32; rows <= 256; rows *= 2) {
+            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
+            if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
+            if (tiles < best) { best = tiles; plan->tile_rows = rows; }
+        }
+    box_frames = 256 / plan->tile_rows + g->taps - 1;
+    if (plan->cluster == 0) plan->cluster = aopt__div_up(g->n, AOPT__TG_N) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
+    room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
+    room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
+    if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
+}
+
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, aopt__tapgemm_params *p, CUtensorMap map[3], aopt_error *err)
+{
+    const aopt__encode_fn encode = aopt__encoder();
+    const int box_frames = p->tile_frames + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
+    const int64_t frame_a = g->rows * g->a_row, frame_c = g->rows * g->c_row, tap_w = g->n * g->w_row;
+    const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
+    const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
+    int rows = plan->tile_rows, frames = box_frames;
+    aopt_status st;
+
+    if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
+    p->part_rows = p->part_frames = 0;
+    if (plan->cluster == 2 && box_frames == 1) p->part_rows = rows /= 2;
+    else if (plan->cluster == 2) p->part_frames = frames /= 2;
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, rows, frames, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
+{
+    aopt_tapgemm g = *gemm;
+    aopt_tapgemm_plan plan;
+    aopt__tapgemm_params p;
+    CUtensorMap map[3];
+    cudaLaunchConfig_t launch;
+    cudaLaunchAttribute cluster;
+    aopt_status st = aopt__tapgemm_check(&g, err);
+    int device = 0, sm = 0, smem, box_frames;
+
+    if (st != AOPT_OK) return st;
+    if (g.taps == 1) { g.rows *= g.frames; g.frames = 1; }      /* frames follow each other: one long matrix */
+    memset(&plan, 0, sizeof plan);
+    if (wanted) plan = *wanted;
+    aopt__tapgemm_plan(&g, &plan);
+    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
+    box_frames = p.tile_frames + g.taps - 1;
+    p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
+    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N * plan.cluster);
+    p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
+    p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
+    p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
+    p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
+    p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
+    p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
+    if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
+        box_frames > 256 || plan.cluster < 1 || plan.cluster > 2 || (plan.cluster == 2 && box_frames > 1 && box_frames % 2))
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows, cluster %d, need %d bytes of shared memory, of 232448",
+                         p.a_stages, p.w_stages, plan.tile_rows, box_frames, plan.cluster, smem);
+    if ((st = aopt__tapgemm_maps(&g, &plan, &p, map, err)) != AOPT_OK) return st;
+    if (plan.grid == 0) {
+        cudaGetDevice(&device);
+        cudaDeviceGetAttribute(&sm, cudaDevAttrMultiProcessorCount, device);
+        plan.grid = sm;
+    }
+    plan.grid = plan.grid / plan.cluster * plan.cluster;
+    if (plan.grid < plan.cluster) plan.grid = plan.cluster;
+    if (plan.grid > p.tiles * plan.cluster) plan.grid = p.tiles * plan.cluster;
+    {
+        const bool raw = g.alpha == 1.0f && !g.bias;
+        void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) =
+            plan.cluster == 2 ? (raw ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>)
+                              : (raw ? aopt_k_tapgemm<false, true> : aopt_k_tapgemm<false, false>);
+        memset(&launch, 0, sizeof launch);
+        launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS);
+        launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
+        cluster.id = cudaLaunchAttributeClusterDimension;
+        cluster.val.clusterDim.x = (unsigned)plan.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+        launch.attrs = &cluster; launch.numAttrs = 1;
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
+        (void)cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
+    }
+    return aopt__launched("tap GEMM", err);
+}
+
+/* One strided-batched product per tap, beta = 1 from the second on: about 2 dB below one rounding. */
+static aopt_status aopt__tapgemm_cublas(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
+{
+    aopt_status st = aopt__tapgemm_check(g, err);
+    int64_t b;
+    int j;
+    if (st != AOPT_OK) return st;
+    if (g->frames * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(g->frames * g->rows));
+    cublasSetStream(handle, stream);
+    for (j = 0; j < g->taps; j++) {
+        const float beta = j > 0 ? 1.0f : 0.0f;
+        const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(g->frames * g->rows), (int)g->k, &g->alpha,
+            g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + j * g->rows * g->a_row, CUDA_R_16F, (int)g->a_row, g->a_batch,
+            &beta, g->c, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+        if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
+    }
+    for (b = 0; g->bias && b < g->batch; b++) {
+        aopt_k_add_bias<<<1024, 256, 0, stream>>>(g->c + b * g->c_batch, g->bias, g->frames * g->rows, g->n, g->c_row);
+        if ((st = aopt__launched("add bias", err)) != AOPT_OK) return st;
+    }
+    return AOPT_OK;
+}
+
+AOPT__DEF aopt_status aopt_cuda_tapgemm(cublasHandle_t blas, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
+{
+    return blas ? aopt__tapgemm_cublas(blas, g, stream, err) : aopt_cuda_tapgemm_planned(g, NULL, stream, err);
+}
+
+/* ---- weights ---- */
+
+static void aopt__wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
+{
+    static const double point[5] = { 0.0, AOPT__WINO_A, -AOPT__WINO_A, AOPT__WINO_B, -AOPT__WINO_B };
+    int p, q, i, n;
+    memset(at, 0, 24 * sizeof(double)); memset(g, 0, 18 * sizeof(double)); memset(bt, 0, 36 * sizeof(double));
+    for (p = 0; p < 6; p++) {                   /* row p of B^T: the polynomial of all points but its own; infinity: of all */
+        double scale = AOPT__WINO_ROW;
+        bt[p][0] = AOPT__WINO_ROW;
+        for (q = 0, n = 0; q < 5; q++) {
+            if (q == p) continue;
+            for (i = ++n; i > 0; i--) bt[p][i] = bt[p][i - 1] - point[q] * bt[p][i];
+            bt[p][0] *= -point[q];
+            if (p < 5) scale *= point[p] - point[q];
+        }
+        for (i = 0; i < 4; i++) at[i][p] = p < 5 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == 3;
+        for (i = 0; i < 3; i++) g[p][i] = p < 5 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / AOPT__WINO_ROW;
+    }
+}
+
+AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9])
+{
+    double at[4][6], g[6][3], bt[6][6];
+    int i;
+    aopt__wino_matrices(at, g, bt);
+    for (i = 0; i < AOPT_WINO_PRODUCTS * 9; i++) form[i] = g[i / 54][i % 9 / 3] * g[i / 9 % 6][i % 3];
+}
+
+/* Nearest-upsample by 2, then 3 taps w0 w1 w2, around low-resolution pixel i (every second one), with
+   a = x[i-1] - x[i], b = x[i] - x[i+1], S = w0+w1+w2 (x outside is 0):
+      y[2i-1] = S x[i] + (w0+w1) a    y[2i] = S x[i] + w0 a    y[2i+1] = S x[i] - w2 b    y[2i+2] = S x[i] - (w1+w2) b
+   Five products for four outputs; over height and width 25 for 16.  Product (y,x), each 0..4 in the order of the sum
+   above, multiplies the input combination (kind[y], kind[x]) with kind 0 = x, 1 = a, 2 = b.
+   Products are stored by combination: xx | xa xb ax bx, 2 each | aa ab ba bb, 4 each, so that nine GEMMs of N = C, 2C, 4C do
+   it.  product[p] = 5*y + x. */
+static const signed char aopt__upsample_product[AOPT_UPSAMPLE_PRODUCTS] = {
+    0, 1, 2, 3, 4, 5, 10, 15, 20, 6, 7, 11, 12, 8, 9, 13, 14, 16, 17, 21, 22, 18, 19, 23, 24 };
+AOPT__DEF void aopt_upsample_form(double form[AOPT_UPSAMPLE_PRODUCTS * 9])
+{
+    static const double tap[5][3] = { { 1, 1, 1 }, { 1, 1, 0 }, { 1, 0, 0 }, { 0, 0, -1 }, { 0, -1, -1 } };
+    int i;
+    for (i = 0; i < AOPT_UPSAMPLE_PRODUCTS * 9; i++) {
+        const int product = aopt__upsample_product[i / 9];
+        form[i] = tap[product / 5][i % 9 / 3] * tap[product % 5][i % 3];
+    }
+}
+
+/* The taps themselves, as nine products: the head sums them after the GEMM. */
+AOPT__DEF void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9])
+{
+    int i;
+    for (i = 0; i < AOPT_HEAD_PRODUCTS * 9; i++) form[i] = i / 9 == i % 9;
+}
+
+AOPT__DEF aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *w, int co, int ci, int kt, __half *u, float *alpha, aopt_error *err)
+{
+    const int64_t pair = (int64_t)co * ci;
+    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps);
+    unsigned char *scratch = NULL;
+    unsigned int bits = 0;
+    float top;
+    int e = 0;
+    aopt_status st;
+    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + sizeof bits);
+    if (c != cudaSuccess) return aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
+    unsigned int *max = (unsigned int *)(scratch + form_bytes);
+    const int64_t product_step = f->frames_first ? pair : kt * pair, frame_step = f->frames_first ? f->products * pair : pair;
+    cudaMemcpy(scratch, f->form, form_bytes, cudaMemcpyHostToDevice);
+    cudaMemset(max, 0, sizeof bits);
+    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, 1.0, NULL, max);
+    c = cudaMemcpy(&bits, max, sizeof bits, cudaMemcpyDeviceToHost);
+    memcpy(&top, &bits, sizeof top);
+    if (c == cudaSuccess && top > 0.0f && top <= 3e38f) frexp((double)top, &e);     /* top = m * 2^e, m in [1/2, 1) */
+    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
+    st = aopt__launched("conv weights", err);
+    if (st == AOPT_OK && (c = cudaDeviceSynchronize()) != cudaSuccess) st = aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
+    if (st == AOPT_OK && !(top <= 3e38f)) st = aopt_fail(err, AOPT_E_VALUE, "conv weights: NaN or infinity among %d x %d x %d weights", co, ci, kt);
+    cudaFree(scratch);
+    *alpha = (float)ldexp(1.0, e);
+    return st;
+}
+
+/* ---- norm ---- */
+
+AOPT__DEF aopt_status aopt_cuda_norm_factor(const __half *x, float *r, int64_t P, int C, int norm_c, cudaStream_t stream, aopt_error *err)
+{
+    aopt_k_norm_factor<<<(unsigned)aopt__div_up(P, 8), 256, 0, stream>>>(x, r, P, C, sqrtf((float)norm_c));
+    return aopt__launched("norm factor", err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
+{
+    if (C % 8 || P * (C / 8) > INT32_MAX) return aopt_fail(err, AOPT_E_ARG, "norm and SiLU: %lld positions of %d channels: too many, or C is no multiple of 8", (long long)P, C);
+    aopt_k_norm_silu<<<(unsigned)aopt__div_up(P * (C / 8), 256), 256, 0, stream>>>(x, r, gamma, y, P, C);
+    return aopt__launched("norm and SiLU", err);
+}
+
+/* ---- Winograd transforms ---- */
+
+/* 128 channels by 4 tiles a block were fastest, strips of about 16 tiles; narrow tensors take 64 by 8. */
+AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t tiles_y = aopt__div_up(a->H, 4);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
+    const int strip = (int)aopt__div_up(tiles_y, aopt__div_up(tiles_y, 16));
+    if (a->C > 64 && a->r) aopt__wino_input_launch<true, 2>(a, strip, stream);
+    else if (a->C > 64) aopt__wino_input_launch<false, 2>(a, strip, stream);
+    else if (a->r) aopt__wino_input_launch<true, 1>(a, strip, stream);
+    else aopt__wino_input_launch<false, 1>(a, strip, stream);
+    return aopt__launched("Winograd input", err);
+}
+
+/* Block of an output transform: (32, warps that share a patch, patches), 256 threads. */
+static dim3 aopt__patch_block(int C)
+{
+    int warps = 1;
+    while (warps < 8 && warps * 64 < C) warps *= 2;
+    return dim3(32, (unsigned)warps, (unsigned)(8 / warps));
+}
+
+AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
+    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
+    cudaFuncSetAttribute(aopt_k_wino_output, cudaFuncAttributeMaxDynamicSharedMemorySize, (AOPT_WINO_PRODUCTS + 16) * AOPT__PATCH_ROW);
+    aopt_k_wino_output<<<grid, block, (a->residual ? AOPT_WINO_PRODUCTS + 16 : AOPT_WINO_PRODUCTS) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
+    return aopt__launched("Winograd output", err);
+}
+
+/* ---- upsample transforms ---- */
+
+AOPT__DEF aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t n = (a->H / 2 + 1) * (a->W / 2 + 1) * (a->C / 4);
+    if (a->C % 8 || a->C < 8 || a->phases < 1 || a->frames < 1 || a->frames > 65535 || a->frames % a->phases || a->v_plane % 8 || n > INT32_MAX - 256)
+        return aopt_fail(err, AOPT_E_ARG, "upsample input: %lld frames in %d phases, C %d, plane %lld: C and plane must be multiples of 8",
+                         (long long)a->frames, a->phases, a->C, (long long)a->v_plane);
+    aopt_k_upsample_input<<<dim3((unsigned)aopt__div_up(n, 256), (unsigned)a->frames), 256, 0, stream>>>(*a);
+    return aopt__launched("upsample input", err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_upsample_gemm(cublasHandle_t blas, const __half *v, int64_t v_plane, const __half *u, __half *m, int64_t R,
+                                           int ci, int co, cudaStream_t stream, aopt_error *err)
+{
+    static const int batch[3] = { 1, 4, 4 }, wide[3] = { 1, 2, 4 };
+    aopt_status st = AOPT_OK;
+    int i;
+    for (i = 0; i < 3 && st == AOPT_OK; i++) {
+        aopt_tapgemm g;
+        memset(&g, 0, sizeof g);
+        g.batch = batch[i]; g.frames = 1; g.rows = R; g.taps = 1;
+        g.n = (int64_t)wide[i] * co; g.k = ci; g.alpha = 1.0f;
+        g.a = v; g.a_row = ci; g.a_batch = v_plane;
+        g.w = u; g.w_row = ci; g.w_batch = g.n * ci;
+        g.c = m; g.c_row = g.n; g.c_batch = R * g.n;
+        st = aopt_cuda_tapgemm(blas, &g, stream, err);
+        v += batch[i] * v_plane;
+        u += batch[i] * g.n * ci;
+        m += batch[i] * R * g.n;
+    }
+    return st;
+}
+
+AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
+    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
+    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
+        (a->shortcut && (a->shortcut_c % 8 || a->ratio < 1 || a->ratio > 2 || a->H * a->W > INT32_MAX / a->shortcut_c)))
+        return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d: channels must be multiples of 8, ratio 1 or 2",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->ratio);
+    {
+        const int ratio = a->shortcut ? a->ratio : 0;
+        void (*const kernel)(aopt_upsample_output, float) = ratio == 0 ? aopt_k_upsample_output<0> : ratio == 1 ? aopt_k_upsample_output<1> : aopt_k_upsample_output<2>;
+        kernel<<<grid, block, (AOPT_UPSAMPLE_PRODUCTS + 9 * ratio) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
+    }
+    return aopt__launched("upsample output", err);
+}
+
+/* ---- head ---- */
+
+AOPT__DEF aopt_status aopt_cuda_head(const __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int64_t frames,
                                   int64_t H, int64_t W, cudaStream_t stream, aopt_error *err)
 {
     if (frames < 1 || frames > 65535 || H * W > INT32_MAX - 256) return aopt_fail(err, AOPT_E_ARG, "head: [%lld][%lld][%lld] is too large", (long long)frames, (long long)H, (long long)W);
     aopt_k_head<<<dim3((unsigned)aopt__div_up(H * W, 256), (unsigned)frames), 256, 0, stream>>>(g, alpha, bias, video, video_channel, (int)H, (int)W);
     return aopt__launched("head", err);
 }
-
-#endif /* AUTOOPT_FAST_CUH */
+#endif /* __CUDACC__ */

@@ -5,8 +5,12 @@
    stores fp16.  Without a GPU only the algebra of the transforms is tested.  `test_fast small` keeps to shapes that
    compute-sanitizer can afford. */
 #define AUTOOPT_IMPLEMENTATION
-#include "../autoopt.h"
+#define AOPT_NO_IMAGES
+#include "../autoopt_fast.h"
+#include <cublas_v2.h>
+extern "C" {
 #include "../autoopt_fast.cuh"
+}
 #include "check.h"
 #include <algorithm>
 #include <vector>
@@ -71,7 +75,7 @@ static aopt_error err;
 static void test_wino_matrices(void)
 {
     double at[4][6], g[6][3], bt[6][6];
-    aopt_wino_matrices(at, g, bt);
+    aopt__wino_matrices(at, g, bt);
     for (int tap = 0; tap < 3; tap++)
         for (int d = 0; d < 6; d++)
             for (int i = 0; i < 4; i++) {           /* the coefficient of w[tap] * d[d] in y[i] */
@@ -199,22 +203,22 @@ static void test_tapgemm_plans_equal_bits(void)
     gemm_data d = gemm_ref(c, 1.0, false);
     device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
     const aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
-    CALL(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err));
+    CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
     const std::vector<__half> first = out.raw();
     static const aopt_tapgemm_plan plans[] = {          /* tile rows, stages of a and w, cluster, grid */
         { 0, 0, 0, 0, 0 }, { 32, 3, 4, 1, 0 }, { 64, 2, 4, 2, 8 }, { 128, 2, 2, 1, 1 }, { 128, 2, 2, 2, 2 }, { 32, 2, 5, 2, 6 }, { 64, 2, 2, 1, 3 } };
     for (const aopt_tapgemm_plan &plan : plans) {
         out.poison();
-        CALL(aopt_cuda_tapgemm_wgmma(&g, &plan, 0, &err));
+        CALL(aopt_cuda_tapgemm_planned(&g, &plan, 0, &err));
         CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d, cluster %d, grid %d", plan.tile_rows, plan.a_stages, plan.w_stages, plan.cluster, plan.grid);
     }
     const aopt_tapgemm_plan odd = { 32, 1, 4, 1, 0 };   /* a ring of one slot would wait for itself */
-    CHECK(aopt_cuda_tapgemm_wgmma(&g, &odd, 0, &err) == AOPT_E_ARG, "one stage");
+    CHECK(aopt_cuda_tapgemm_planned(&g, &odd, 0, &err) == AOPT_E_ARG, "one stage");
     size_t at;
                                                         /* negative control: one weight changed must show */
     d.w[5] += 1.0;
     w.put(d.w);
-    CALL(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err));
+    CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
     CHECK(gemm_wrong(d, c.n, out.get(), 1, &at) > 0, "a wrong weight went unnoticed");
 }
 static void test_tapgemm_refuses(void)
@@ -309,7 +313,7 @@ static vec wino_input_ref(const vec &x, const vec *r, const vec &gamma, int fram
 {
     double at[4][6], g[6][3], bt[6][6];
     const int ty_n = (H + 3) / 4, tx_n = (W + 3) / 4;
-    aopt_wino_matrices(at, g, bt);
+    aopt__wino_matrices(at, g, bt);
     vec v((size_t)36 * frames * ty_n * tx_n * C);
     for (int f = 0; f < frames; f++)
         for (int t = 0; t < ty_n * tx_n; t++)
@@ -334,7 +338,7 @@ static vec wino_output_ref(const vec &m, double alpha, const vec &bias, const ve
 {
     double at[4][6], g[6][3], bt[6][6];
     const int ty_n = (H + 3) / 4, tx_n = (W + 3) / 4;
-    aopt_wino_matrices(at, g, bt);
+    aopt__wino_matrices(at, g, bt);
     vec y((size_t)frames * H * W * C);
     for (int f = 0; f < frames; f++)
         for (int p = 0; p < H * W; p++)
@@ -368,11 +372,8 @@ static void test_wino_input(void)
             a.x = dx.p + 2 * P * C; a.history = mode & 2 ? dx.p : NULL;
             if (mode & 1) { a.r = dr.p + 2 * P; a.r_history = mode & 2 ? dr.p : NULL; }
             a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C;
-            for (int slices = 1; slices <= (small ? 1 : 4); slices *= 2) {
-                dv.poison();
-                CALL(aopt_cuda_wino_input_tuned(&a, slices, slices == 2 ? 2 : 3, slices == 2 ? 1 : 4, 0, &err));
-                CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d slices %d", T, H, W, C, mode, slices);
-            }
+            CALL(aopt_cuda_wino_input(&a, 0, &err));
+            CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
         }
 }
 static void test_wino_output(void)

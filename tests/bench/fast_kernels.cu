@@ -6,8 +6,12 @@
    output transform; then the sum over the whole decode, chunks scaled to the clip.  `plans` times GEMM cuts instead.
    Medians of repetitions of at least 0.2 s in all; random data. */
 #define AUTOOPT_IMPLEMENTATION
-#include "../../autoopt.h"
+#define AOPT_NO_IMAGES
+#include "../../autoopt_fast.h"
+#include <cublas_v2.h>
+extern "C" {
 #include "../../autoopt_fast.cuh"
+}
 #include <algorithm>
 #include <functional>
 #include <vector>
@@ -103,7 +107,7 @@ static void plans(const aopt_tapgemm *g, double flops)
 {
     static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 1, 0 }, { 0, 0, 0, 2, 0 }, { 0, 3, 4, 2, 0 }, { 0, 0, 0, 2, 128 }, { 0, 0, 0, 1, 0 }, { 0, 0, 0, 2, 0 } };
     for (const aopt_tapgemm_plan &p : list) {
-        const double ms = aopt_cuda_tapgemm_wgmma(g, &p, 0, &err) == AOPT_OK ? time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(g, &p, 0, &err)); }) : NAN;
+        const double ms = aopt_cuda_tapgemm_planned(g, &p, 0, &err) == AOPT_OK ? time_ms([&] { RUN(aopt_cuda_tapgemm_planned(g, &p, 0, &err)); }) : NAN;
         printf("    a %d w %d stages, cluster %d, grid %3d: %8.3f ms %6.1f TFLOP/s\n", p.a_stages, p.w_stages, p.cluster, p.grid, ms, flops / ms * 1e-9);
     }
 }
@@ -135,15 +139,9 @@ static cost bench_wino(const layer &l, int T, bool tune)
     k.in_ms = time_ms([&] { RUN(aopt_cuda_wino_input(&in, 0, &err)); });
     if (tune) {
         plans(&g, k.flops);
-        for (int slices = 1; slices <= 4; slices *= 2)
-            for (int stages = 2; stages <= 3; stages++)
-                for (int strip = 8; strip <= 32; strip *= 2) {
-                    const double ms = time_ms([&] { RUN(aopt_cuda_wino_input_tuned(&in, slices, stages, strip, 0, &err)); });
-                    printf("    input: %d slices, %d stages, strip %2d: %7.3f ms %5.0f GB/s\n", slices, stages, strip, ms, k.in_bytes / ms * 1e-6);
-                }
         return k;
     }
-    k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err)); });
+    k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); });
     k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output(&out, 0, &err)); });
     arena_used = 0;
     k.blas_ms = cublas_ms(36, T * tiles, l.co, 3 * l.ci);
@@ -200,7 +198,7 @@ static cost bench_plain(const layer &l, int T)
         k.in_ms = time_ms([&] { RUN(aopt_cuda_norm_silu(x, r, gamma, act, (T + 2) * P, l.ci, 0, &err)); });
         k.out_ms = time_ms([&] { RUN(aopt_cuda_head(c, 0.1f, bias, video, 4 * T * P, T, l.H, l.W, 0, &err)); });
     }
-    k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_wgmma(&g, NULL, 0, &err)); });
+    k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); });
     arena_used = 0;
     k.blas_ms = cublas_ms(1, T * P, g.n, taps * l.ci);
     return k;
