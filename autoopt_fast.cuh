@@ -154,6 +154,137 @@ static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phas
 }
 #endif
 
+#if AOPT__SM90A
+/* Shared-memory addresses and the place of a block; rings of data, and a full and an empty barrier per slot. */
+typedef struct aopt__tapgemm_block {
+    uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
+    int cluster, rank, tile_first, tile_step;
+} aopt__tapgemm_block;
+
+/* One thread: fill the ring of a, each slot the box of one k step; of a pair, either block brings half of it to both. */
+template <bool PAIR>
+static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_block &s, const CUtensorMap *map)
+{
+    int slot = 0; uint32_t phase = 1;
+    for (int i = s.tile_first; i < p.tiles; i += s.tile_step) {
+        const aopt__tile t = aopt__tile_at(p, i, s.cluster, s.rank);
+        for (int k = 0; k < p.k_steps; k++) {
+            const uint32_t to = s.a_ring + slot * p.a_bytes, bar = s.a_full + 8 * slot;
+            aopt__bar_wait(s.a_empty + 8 * slot, phase);
+            aopt__bar_expect(bar, (uint32_t)p.a_bytes);
+            if (PAIR) aopt__tma_load_multicast(to + s.rank * p.a_bytes / 2, map, bar, k * AOPT__TG_K, t.row + s.rank * p.part_rows,
+                                               t.frame + s.rank * p.part_frames, t.batch, 3);
+            else aopt__tma_load(to, map, bar, k * AOPT__TG_K, t.row, t.frame, t.batch);
+            aopt__ring_next(slot, phase, p.a_stages);
+        }
+    }
+}
+/* One thread: fill the ring of w, a slot per k step and tap. */
+static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_block &s, const CUtensorMap *map)
+{
+    int slot = 0; uint32_t phase = 1;
+    for (int i = s.tile_first; i < p.tiles; i += s.tile_step) {
+        const aopt__tile t = aopt__tile_at(p, i, s.cluster, s.rank);
+        for (int k = 0; k < p.k_steps; k++)
+            for (int j = 0; j < p.taps; j++) {
+                aopt__bar_wait(s.w_empty + 8 * slot, phase);
+                aopt__bar_expect(s.w_full + 8 * slot, AOPT__TG_W_BYTES);
+                aopt__tma_load(s.w_ring + slot * AOPT__TG_W_BYTES, map, s.w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
+                aopt__ring_next(slot, phase, p.w_stages);
+            }
+    }
+}
+/* A warpgroup: its 128 x 128 sums to fp16, through its half of the staging tile, 64 columns at a time, out by TMA, which clips
+   the edges.  Lane l holds columns 2*(l%4), +1 of rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+template <bool RAW>
+static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
+                                                           const float (&acc)[2][64])
+{
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+        aopt__warpgroup_sync(group);
+#pragma unroll
+        for (int q = 0; q < 4; q++) {           /* 16 columns */
+            const int chunk = 2 * q + (lane >> 4), n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
+            float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
+            if (!RAW && p.bias)
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    const int col = n + (e >> 1) * 8 + (e & 1);
+                    if (col < p.n) b[e] = p.bias[col];
+                }
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const int row = h * 64 + warp * 16 + (lane & 15);
+                uint32_t v[4];
+#pragma unroll
+                for (int e = 0; e < 4; e++) {   /* 8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0 */
+                    const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
+                    const float x = acc[h][d], y = acc[h][d + 1];
+                    const __half2 h2 = RAW ? __floats2half2_rn(x, y)
+                                           : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
+                    v[e] = *(const uint32_t *)&h2;
+                }
+                aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
+            }
+        }
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        aopt__warpgroup_sync(group);
+        if (warp == 0 && lane == 0) {
+            if (t.n + half * 64 < p.n) aopt__tma_store(map, stage, t.n + half * 64, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+            asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+        }
+    }
+}
+/* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
+   one step later. */
+template <bool PAIR, bool RAW>
+static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_block &s, const CUtensorMap *map, int group)
+{
+    const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    float acc[2][64];
+    int a_slot = 0, w_slot = 0; uint32_t a_phase = 0, w_phase = 0;
+
+    for (int i = s.tile_first; i < p.tiles; i += s.tile_step) {
+        const aopt__tile t = aopt__tile_at(p, i, s.cluster, s.rank);
+        int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
+        const auto release = [&]() {
+            if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
+            if (!PAIR && lane == 0 && a_held >= 0) aopt__bar_arrive(s.a_empty + 8 * a_held);
+            if (PAIR && lane < 2 && a_held >= 0) aopt__bar_arrive_remote(s.a_empty + 8 * a_held, (uint32_t)lane);
+        };
+        for (int k = 0; k < p.k_steps; k++) {
+            const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
+            aopt__bar_wait(s.a_full + 8 * a_slot, a_phase);
+            for (int j = 0; j < p.taps; j++) {
+                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * AOPT__TG_W_BYTES);
+                aopt__bar_wait(s.w_full + 8 * w_slot, w_phase);
+                aopt__wgmma_fence();
+#pragma unroll
+                for (int c = 0; c < AOPT__TG_K / 16; c++) {     /* k16 steps of 32 bytes; addresses in units of 16 */
+                    aopt__wgmma_m64n128k16(acc[0], a + 2 * c, w + 2 * c, keep);
+                    aopt__wgmma_m64n128k16(acc[1], a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
+                    keep = 1;
+                }
+                aopt__wgmma_commit();
+                aopt__wgmma_wait<1>();              /* all but the group just issued are done */
+                release();
+                w_held = w_slot; a_held = -1;
+                aopt__ring_next(w_slot, w_phase, p.w_stages);
+            }
+            a_held = a_slot;
+            aopt__ring_next(a_slot, a_phase, p.a_stages);
+        }
+        aopt__wgmma_wait<0>();
+        release();
+        aopt__tapgemm_store<RAW>(p, map, t, group, s.c_stage + m0 * 128, acc);
+    }
+    if ((threadIdx.x & 127) == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+#endif
+
 /* The tap GEMM on Hopper.  Reference: gemm_ref in tests/test_fast.cu.
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.
@@ -172,135 +303,35 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
                const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
-    enum { CLUSTER = PAIR ? 2 : 1, ROW = AOPT__TG_ROW };
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
-    const uint32_t smem = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
-    const uint32_t c_stage = smem, a_ring = c_stage + AOPT__TG_C_BYTES, w_ring = a_ring + p.a_stages * p.a_bytes;
-    const uint32_t bars = w_ring + p.w_stages * AOPT__TG_W_BYTES;
-    const uint32_t a_full = bars, a_empty = bars + 8 * AOPT__TG_MAX_STAGES, w_full = bars + 16 * AOPT__TG_MAX_STAGES,
-                   w_empty = bars + 24 * AOPT__TG_MAX_STAGES;
-    const int group = (int)threadIdx.x >> 7, warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31;
-    const int rank = PAIR ? (int)blockIdx.x & 1 : 0, tile_first = (int)blockIdx.x / CLUSTER, tile_step = (int)gridDim.x / CLUSTER;
+    const int group = (int)threadIdx.x >> 7;
+    aopt__tapgemm_block s;
+    s.cluster = PAIR ? 2 : 1;
+    s.rank = PAIR ? (int)blockIdx.x & 1 : 0;
+    s.tile_first = (int)blockIdx.x / s.cluster;
+    s.tile_step = (int)gridDim.x / s.cluster;
+    s.c_stage = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
+    s.a_ring = s.c_stage + AOPT__TG_C_BYTES;
+    s.w_ring = s.a_ring + p.a_stages * p.a_bytes;
+    s.a_full = s.w_ring + p.w_stages * AOPT__TG_W_BYTES;
+    s.a_empty = s.a_full + 8 * AOPT__TG_MAX_STAGES;
+    s.w_full = s.a_empty + 8 * AOPT__TG_MAX_STAGES;
+    s.w_empty = s.w_full + 8 * AOPT__TG_MAX_STAGES;
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
-            aopt__bar_init(a_full + 8 * i, 1);
-            aopt__bar_init(w_full + 8 * i, 1);
-            aopt__bar_init(a_empty + 8 * i, 8 * CLUSTER);       /* one arrival per consumer warp of every block that reads the slot */
-            aopt__bar_init(w_empty + 8 * i, 8);
+            aopt__bar_init(s.a_full + 8 * i, 1);
+            aopt__bar_init(s.w_full + 8 * i, 1);
+            aopt__bar_init(s.a_empty + 8 * i, 8 * s.cluster);   /* one arrival per consumer warp of every block that reads the slot */
+            aopt__bar_init(s.w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     if (PAIR) aopt__cluster_sync(); else __syncthreads();
-
-    if (group == 0) {
-        if (lane == 0 && warp == 0) {
-            int slot = 0; uint32_t phase = 1;
-            for (int i = tile_first; i < p.tiles; i += tile_step) {
-                const aopt__tile t = aopt__tile_at(p, i, CLUSTER, rank);
-                for (int k = 0; k < p.k_steps; k++) {
-                    const uint32_t to = a_ring + slot * p.a_bytes, bar = a_full + 8 * slot;
-                    aopt__bar_wait(a_empty + 8 * slot, phase);
-                    aopt__bar_expect(bar, (uint32_t)p.a_bytes);
-                    if (PAIR) aopt__tma_load_multicast(to + rank * p.a_bytes / 2, &map_a, bar, k * AOPT__TG_K, t.row + rank * p.part_rows,
-                                                       t.frame + rank * p.part_frames, t.batch, 3);
-                    else aopt__tma_load(to, &map_a, bar, k * AOPT__TG_K, t.row, t.frame, t.batch);
-                    aopt__ring_next(slot, phase, p.a_stages);
-                }
-            }
-        } else if (lane == 0 && warp == 1) {
-            int slot = 0; uint32_t phase = 1;
-            for (int i = tile_first; i < p.tiles; i += tile_step) {
-                const aopt__tile t = aopt__tile_at(p, i, CLUSTER, rank);
-                for (int k = 0; k < p.k_steps; k++)
-                    for (int j = 0; j < p.taps; j++) {
-                        aopt__bar_wait(w_empty + 8 * slot, phase);
-                        aopt__bar_expect(w_full + 8 * slot, AOPT__TG_W_BYTES);
-                        aopt__tma_load(w_ring + slot * AOPT__TG_W_BYTES, &map_w, w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
-                        aopt__ring_next(slot, phase, p.w_stages);
-                    }
-            }
-        }
-    } else {
-        float acc[2][64];
-        const int m0 = (group - 1) * 128;
-        int a_slot = 0, w_slot = 0; uint32_t a_phase = 0, w_phase = 0;
-
-        for (int i = tile_first; i < p.tiles; i += tile_step) {
-            const aopt__tile t = aopt__tile_at(p, i, CLUSTER, rank);
-            int keep = 0, w_held = -1, a_held = -1;     /* slots that the group still in flight reads */
-            const auto release = [&]() {
-                if (lane == 0 && w_held >= 0) aopt__bar_arrive(w_empty + 8 * w_held);
-                if (!PAIR && lane == 0 && a_held >= 0) aopt__bar_arrive(a_empty + 8 * a_held);
-                if (PAIR && lane < CLUSTER && a_held >= 0) aopt__bar_arrive_remote(a_empty + 8 * a_held, (uint32_t)lane);
-            };
-            for (int k = 0; k < p.k_steps; k++) {
-                const uint32_t a_rows = a_ring + a_slot * p.a_bytes + m0 * ROW;
-                aopt__bar_wait(a_full + 8 * a_slot, a_phase);
-                for (int j = 0; j < p.taps; j++) {
-                    const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * ROW), w = aopt__wgmma_desc(w_ring + w_slot * AOPT__TG_W_BYTES);
-                    aopt__bar_wait(w_full + 8 * w_slot, w_phase);
-                    aopt__wgmma_fence();
-#pragma unroll
-                    for (int s = 0; s < AOPT__TG_K / 16; s++) {         /* k16 steps of 32 bytes; addresses in units of 16 */
-                        aopt__wgmma_m64n128k16(acc[0], a + 2 * s, w + 2 * s, keep);
-                        aopt__wgmma_m64n128k16(acc[1], a + 64 * ROW / 16 + 2 * s, w + 2 * s, keep);
-                        keep = 1;
-                    }
-                    aopt__wgmma_commit();
-                    aopt__wgmma_wait<1>();              /* all but the group just issued are done */
-                    release();
-                    w_held = w_slot; a_held = -1;
-                    aopt__ring_next(w_slot, w_phase, p.w_stages);
-                }
-                a_held = a_slot;
-                aopt__ring_next(a_slot, a_phase, p.a_stages);
-            }
-            aopt__wgmma_wait<0>();
-            release();
-
-            const uint32_t stage = c_stage + m0 * 128;
-#pragma unroll
-            for (int half = 0; half < 2; half++) {      /* 64 columns at a time through the staging tile */
-                if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
-                aopt__warpgroup_sync(group);
-#pragma unroll
-                for (int q = 0; q < 4; q++) {           /* 16 rows x 16 columns per warp and step */
-                    const int chunk = 2 * q + (lane >> 4), n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
-                    float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
-                    if (!RAW && p.bias)
-#pragma unroll
-                        for (int e = 0; e < 4; e++) {
-                            const int col = n + (e >> 1) * 8 + (e & 1);
-                            if (col < p.n) b[e] = p.bias[col];
-                        }
-#pragma unroll
-                    for (int h = 0; h < 2; h++) {
-                        const int row = h * 64 + warp * 16 + (lane & 15);
-                        uint32_t v[4];
-#pragma unroll
-                        for (int e = 0; e < 4; e++) {   /* matrices: columns + 8 in bit 1, rows + 8 in bit 0 */
-                            const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
-                            const float x = acc[h][d], y = acc[h][d + 1];
-                            const __half2 h2 = RAW ? __floats2half2_rn(x, y)
-                                                   : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
-                            v[e] = *(const uint32_t *)&h2;
-                        }
-                        aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
-                    }
-                }
-                asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-                aopt__warpgroup_sync(group);
-                if (warp == 0 && lane == 0) {
-                    if (t.n + half * 64 < p.n)
-                        aopt__tma_store(&map_c, stage, t.n + half * 64, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
-                    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-                }
-            }
-        }
-        if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
-    }
-    if (PAIR) aopt__cluster_sync();                     /* the other block may still copy into this one, or arrive at its barriers */
+    if (group > 0) aopt__tapgemm_multiply<PAIR, RAW>(p, s, &map_c, group);
+    else if (threadIdx.x == 0) aopt__tapgemm_load_a<PAIR>(p, s, &map_a);
+    else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+    if (PAIR) aopt__cluster_sync();         /* the other block may still copy into this one, or arrive at its barriers */
 #endif
 }
 
@@ -698,6 +729,37 @@ __global__ static void __launch_bounds__(256) aopt_k_upsample_input(const aopt_u
         }
 }
 
+/* Start the copies of a block's products and shortcut positions, channels c0 .. c0 + width - 1; id: the thread, 0..255. */
+template <int RATIO>
+static __device__ __forceinline__ void aopt__upsample_stage(const aopt_upsample_output &a, const __half *shortcut, int64_t f, int centre0, int c0, int width,
+                                                            int id, uint32_t stage)
+{
+    const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
+    const int me = (int)aopt__opaque(id), sub = me / AOPT__PATCH_CHUNKS, chunk = me % AOPT__PATCH_CHUNKS;
+    const int t = centre0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
+    const bool in = t < centres && ch < C;
+    const int64_t row = in ? f * centres + t : 0, plane = aopt__opaque(a.frames * centres * C);
+    const __half *m0 = a.m + row * C + (in ? ch : 0), *m1 = m0 + plane + row * C, *m2 = m0 + 9 * plane + 3 * row * C;
+    const uint32_t to = stage + chunk * 16;
+    if (c0) __syncthreads();
+#pragma unroll
+    for (int k = 0; k < 7; k++) {           /* product p: m0, then rows of two products in m1, then rows of four in m2 */
+        const int p = 4 * k + sub;
+        const __half *from = p == 0 ? m0 : p < 9 ? m1 + (p - 1) / 2 * 2 * plane + (p - 1) % 2 * C : m2 + (p - 9) / 4 * 4 * plane + (p - 9) % 4 * C;
+        if (p < AOPT_UPSAMPLE_PRODUCTS) aopt__copy16(to + p * AOPT__PATCH_ROW, from, in ? 16 : 0);
+    }
+    const int low_y = 2 * (t / cw) - 1, low_x = 2 * (t % cw) - 1;
+#pragma unroll
+    for (int k = 0; k < 9 * RATIO; k += 4) {        /* 16-byte piece i of low-resolution position q */
+        const int piece = k + sub, q = piece / (RATIO ? RATIO : 1), i = piece % (RATIO ? RATIO : 1);
+        const int y = low_y + q / 3, x = low_x + q % 3, from = ch * RATIO + i * 8;
+        const bool inside = in && y >= 0 && y < H && x >= 0 && x < W && from < a.shortcut_c;
+        const uint32_t at = stage + (AOPT_UPSAMPLE_PRODUCTS + q * RATIO) * AOPT__PATCH_ROW + (chunk * RATIO + i) * 16;
+        if (piece < 9 * RATIO) aopt__copy16(at, shortcut + (inside ? (y * W + x) * a.shortcut_c + from : 0), inside ? 16 : 0);
+    }
+    aopt__copy_commit();
+}
+
 /* Reference: upsample_output_ref.  Launch as aopt_k_wino_output: a patch is the 4x4 outputs of a centre, staged are its 25 products and
    the 3x3 low-resolution positions of the shortcut.  RATIO: 0 without shortcut, else a.ratio.
    Traffic: 3.125*C (m) + 0.5*shortcut_c (shortcut, from caches after the first) + 2*C bytes an output position. */
@@ -716,31 +778,7 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
 
     for (int c0 = 0; c0 < C; c0 += width) {
         const int c = c0 + 2 * ((int)threadIdx.x + 32 * (int)threadIdx.y);
-        {
-            const int me = (int)aopt__opaque(id), sub = me / AOPT__PATCH_CHUNKS, chunk = me % AOPT__PATCH_CHUNKS;
-            const int t = centre0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
-            const bool in = t < centres && ch < C;
-            const int64_t row = in ? f * centres + t : 0, plane = aopt__opaque(R * C);
-            const __half *m0 = a.m + row * C + (in ? ch : 0), *m1 = m0 + plane + row * C, *m2 = m0 + 9 * plane + 3 * row * C;
-            const uint32_t smem = (uint32_t)__cvta_generic_to_shared(stage), to = smem + chunk * 16;
-            if (c0) __syncthreads();
-#pragma unroll
-            for (int k = 0; k < 7; k++) {           /* product p: m0, then rows of two products in m1, then rows of four in m2 */
-                const int p = 4 * k + sub;
-                const __half *from = p == 0 ? m0 : p < 9 ? m1 + (p - 1) / 2 * 2 * plane + (p - 1) % 2 * C : m2 + (p - 9) / 4 * 4 * plane + (p - 9) % 4 * C;
-                if (p < AOPT_UPSAMPLE_PRODUCTS) aopt__copy16(to + p * AOPT__PATCH_ROW, from, in ? 16 : 0);
-            }
-            const int low_y = 2 * (t / cw) - 1, low_x = 2 * (t % cw) - 1;
-#pragma unroll
-            for (int k = 0; k < 9 * RATIO; k += 4) {        /* 16-byte piece i of low-resolution position q */
-                const int piece = k + sub, q = piece / (RATIO ? RATIO : 1), i = piece % (RATIO ? RATIO : 1);
-                const int y = low_y + q / 3, x = low_x + q % 3, from = ch * RATIO + i * 8;
-                const bool inside = in && y >= 0 && y < H && x >= 0 && x < W && from < a.shortcut_c;
-                const uint32_t at = smem + (AOPT_UPSAMPLE_PRODUCTS + q * RATIO) * AOPT__PATCH_ROW + (chunk * RATIO + i) * 16;
-                if (piece < 9 * RATIO) aopt__copy16(at, shortcut + (inside ? (y * W + x) * a.shortcut_c + from : 0), inside ? 16 : 0);
-            }
-            aopt__copy_commit();
-        }
+        aopt__upsample_stage<RATIO>(a, shortcut, f, centre0, c0, width, id, (uint32_t)__cvta_generic_to_shared(stage));
         const int rows = centre < centres && c < C ? 2 * H - y0 : 0, columns = 2 * W - x0;     /* of the patch; the first of each may be -1 */
         aopt__copy_wait<0>();
         __syncthreads();
