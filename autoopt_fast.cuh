@@ -65,21 +65,6 @@ static __device__ __forceinline__ void aopt__tma_load(uint32_t smem, const CUten
     asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];"
                  :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
 }
-/* The same into every block of the cluster whose bit is in mask, at the same shared-memory offsets; each block's barrier counts its own bytes. */
-static __device__ __forceinline__ void aopt__tma_load_multicast(uint32_t smem, const CUtensorMap *map, uint32_t bar, int c0, int c1, int c2, int c3, uint16_t mask)
-{
-    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;"
-                 :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "h"(mask) : "memory");
-}
-static __device__ __forceinline__ void aopt__bar_arrive_remote(uint32_t bar, uint32_t rank)
-{
-    asm volatile("{\n\t.reg .b32 a;\n\tmapa.shared::cluster.u32 a, %0, %1;\n\t"
-                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [a];\n\t}" :: "r"(bar), "r"(rank) : "memory");
-}
-static __device__ __forceinline__ void aopt__cluster_sync()
-{
-    asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
-}
 static __device__ __forceinline__ void aopt__tma_store(const CUtensorMap *map, uint32_t smem, int c0, int c1, int c2, int c3)
 {
     asm volatile("cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], [%1];"
@@ -131,7 +116,6 @@ enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 3
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
     int a_stages, w_stages, a_bytes, n;
-    int part_rows, part_frames;         /* where the second block's half of a's box begins */
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
@@ -139,10 +123,10 @@ typedef struct aopt__tapgemm_params {
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
 /* n fastest, so that the blocks at work together share rows of a through L2; then rows, frames, batch. */
-static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i, int cluster, int rank)
+static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
 {
     aopt__tile t;
-    t.n = (i % p.n_tiles * cluster + rank) * AOPT__TG_N; i /= p.n_tiles;
+    t.n = i % p.n_tiles * AOPT__TG_N; i /= p.n_tiles;
     t.row = i % p.row_tiles * p.tile_rows; i /= p.row_tiles;
     t.frame = i % p.frame_tiles * p.tile_frames;
     t.batch = i / p.frame_tiles;
@@ -155,36 +139,31 @@ static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phas
 #endif
 
 #if AOPT__SM90A
-/* Shared-memory addresses and the place of a block; rings of data, and a full and an empty barrier per slot. */
-typedef struct aopt__tapgemm_block {
+/* Shared-memory addresses: the staging tile, rings of data, and a full and an empty barrier per slot. */
+typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
-    int cluster, rank, tile_first, tile_step;
-} aopt__tapgemm_block;
+} aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step; of a pair, either block brings half of it to both. */
-template <bool PAIR>
-static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_block &s, const CUtensorMap *map)
+/* One thread: fill the ring of a, each slot the box of one k step. */
+static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
     int slot = 0; uint32_t phase = 1;
-    for (int i = s.tile_first; i < p.tiles; i += s.tile_step) {
-        const aopt__tile t = aopt__tile_at(p, i, s.cluster, s.rank);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+        const aopt__tile t = aopt__tile_at(p, i);
         for (int k = 0; k < p.k_steps; k++) {
-            const uint32_t to = s.a_ring + slot * p.a_bytes, bar = s.a_full + 8 * slot;
             aopt__bar_wait(s.a_empty + 8 * slot, phase);
-            aopt__bar_expect(bar, (uint32_t)p.a_bytes);
-            if (PAIR) aopt__tma_load_multicast(to + s.rank * p.a_bytes / 2, map, bar, k * AOPT__TG_K, t.row + s.rank * p.part_rows,
-                                               t.frame + s.rank * p.part_frames, t.batch, 3);
-            else aopt__tma_load(to, map, bar, k * AOPT__TG_K, t.row, t.frame, t.batch);
+            aopt__bar_expect(s.a_full + 8 * slot, (uint32_t)p.a_bytes);
+            aopt__tma_load(s.a_ring + slot * p.a_bytes, map, s.a_full + 8 * slot, k * AOPT__TG_K, t.row, t.frame, t.batch);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
 }
 /* One thread: fill the ring of w, a slot per k step and tap. */
-static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_block &s, const CUtensorMap *map)
+static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
     int slot = 0; uint32_t phase = 1;
-    for (int i = s.tile_first; i < p.tiles; i += s.tile_step) {
-        const aopt__tile t = aopt__tile_at(p, i, s.cluster, s.rank);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+        const aopt__tile t = aopt__tile_at(p, i);
         for (int k = 0; k < p.k_steps; k++)
             for (int j = 0; j < p.taps; j++) {
                 aopt__bar_wait(s.w_empty + 8 * slot, phase);
@@ -240,20 +219,19 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
 }
 /* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
    one step later. */
-template <bool PAIR, bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_block &s, const CUtensorMap *map, int group)
+template <bool RAW>
+static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
     const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
     float acc[2][64];
     int a_slot = 0, w_slot = 0; uint32_t a_phase = 0, w_phase = 0;
 
-    for (int i = s.tile_first; i < p.tiles; i += s.tile_step) {
-        const aopt__tile t = aopt__tile_at(p, i, s.cluster, s.rank);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+        const aopt__tile t = aopt__tile_at(p, i);
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
             if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
-            if (!PAIR && lane == 0 && a_held >= 0) aopt__bar_arrive(s.a_empty + 8 * a_held);
-            if (PAIR && lane < 2 && a_held >= 0) aopt__bar_arrive_remote(s.a_empty + 8 * a_held, (uint32_t)lane);
+            if (lane == 0 && a_held >= 0) aopt__bar_arrive(s.a_empty + 8 * a_held);
         };
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
@@ -289,15 +267,14 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
-              tile_rows*128 bytes, a multiple of the swizzle's 1024.  PAIR: two blocks with the same rows and neighbouring n
-              load half a box each and multicast it.  Per k64 step of 1024 clocks 16 KB of w come in from L2 and of a 13 KB
-              (three taps; 7 in pairs) or 32 KB (one tap; 16 in pairs).  What is left is the chip's power limit.
-   Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or pairs.
-   Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory; clusters of 2 if PAIR.
+              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Per k64 step of 1024 clocks 16 KB of w come in from L2 and of a
+              13 KB (three taps) or 32 KB (one tap).  With three taps the limit is then the chip's power: clocks fall to 1.2 to 1.6 GHz.
+   Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or tile shape.
+   Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory.
    RAW        alpha is 1 and there is no bias.
    Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles times through L2, once from DRAM where the tiles of
               one wave fit there; w: once; c: written once. */
-template <bool PAIR, bool RAW>
+template <bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
 aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
                const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
@@ -305,11 +282,7 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
 #if AOPT__SM90A
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
     const int group = (int)threadIdx.x >> 7;
-    aopt__tapgemm_block s;
-    s.cluster = PAIR ? 2 : 1;
-    s.rank = PAIR ? (int)blockIdx.x & 1 : 0;
-    s.tile_first = (int)blockIdx.x / s.cluster;
-    s.tile_step = (int)gridDim.x / s.cluster;
+    aopt__tapgemm_smem s;
     s.c_stage = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
     s.a_ring = s.c_stage + AOPT__TG_C_BYTES;
     s.w_ring = s.a_ring + p.a_stages * p.a_bytes;
@@ -322,16 +295,15 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, 8 * s.cluster);   /* one arrival per consumer warp of every block that reads the slot */
+            aopt__bar_init(s.a_empty + 8 * i, 8);       /* one arrival per multiplying warp */
             aopt__bar_init(s.w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
-    if (PAIR) aopt__cluster_sync(); else __syncthreads();
-    if (group > 0) aopt__tapgemm_multiply<PAIR, RAW>(p, s, &map_c, group);
-    else if (threadIdx.x == 0) aopt__tapgemm_load_a<PAIR>(p, s, &map_a);
+    __syncthreads();
+    if (group > 0) aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
+    else if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
     else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
-    if (PAIR) aopt__cluster_sync();         /* the other block may still copy into this one, or arrive at its barriers */
 #endif
 }
 
@@ -770,7 +742,7 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
     const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
     const int centre0 = (int)blockIdx.x * (int)blockDim.z, centre = centre0 + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
     const int id = (int)threadIdx.x + 32 * (int)(threadIdx.y + blockDim.y * threadIdx.z), width = 64 * (int)blockDim.y;
-    const int64_t f = (int64_t)blockIdx.y, R = a.frames * centres;
+    const int64_t f = (int64_t)blockIdx.y;
     const int y0 = 4 * ci - 1, x0 = 4 * cj - 1, u = (int)((f + a.skip) % a.factor_t);
     const __half *shortcut = RATIO ? a.shortcut + (f + a.skip) / a.factor_t * H * W * a.shortcut_c : NULL;
     const char *mine = (const char *)stage + 4 * id;
@@ -933,8 +905,8 @@ static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, co
     return AOPT_OK;
 }
 
-/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), pairs where n
-   has an even number of tiles and the box splits in two, then the deepest rings that fit beside the staging tile. */
+/* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
+   deepest rings that fit beside the staging tile. */
 static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
 {
     int64_t best = INT64_MAX;
@@ -946,29 +918,24 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
             if (tiles < best) { best = tiles; plan->tile_rows = rows; }
         }
     box_frames = 256 / plan->tile_rows + g->taps - 1;
-    if (plan->cluster == 0) plan->cluster = aopt__div_up(g->n, AOPT__TG_N) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
     room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
-    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 3 : 2;
     room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, aopt__tapgemm_params *p, CUtensorMap map[3], aopt_error *err)
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, CUtensorMap map[3], aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = p->tile_frames + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
+    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
     const int64_t frame_a = g->rows * g->a_row, frame_c = g->rows * g->c_row, tap_w = g->n * g->w_row;
     const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
     const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
-    int rows = plan->tile_rows, frames = box_frames;
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    p->part_rows = p->part_frames = 0;
-    if (plan->cluster == 2 && box_frames == 1) p->part_rows = rows /= 2;
-    else if (plan->cluster == 2) p->part_frames = frames /= 2;
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, rows, frames, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, plan->tile_rows, box_frames, err)) != AOPT_OK) return st;
     if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
     return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
@@ -979,8 +946,6 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     aopt_tapgemm_plan plan;
     aopt__tapgemm_params p;
     CUtensorMap map[3];
-    cudaLaunchConfig_t launch;
-    cudaLaunchAttribute cluster;
     aopt_status st = aopt__tapgemm_check(&g, err);
     int device = 0, sm = 0, smem, box_frames;
 
@@ -992,7 +957,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
     box_frames = p.tile_frames + g.taps - 1;
     p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
-    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N * plan.cluster);
+    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
     p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
     p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
     p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
@@ -1001,32 +966,19 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
     smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
-        box_frames > 256 || plan.cluster < 1 || plan.cluster > 2 || (plan.cluster == 2 && box_frames > 1 && box_frames % 2))
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows, cluster %d, need %d bytes of shared memory, of 232448",
-                         p.a_stages, p.w_stages, plan.tile_rows, box_frames, plan.cluster, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, &p, map, err)) != AOPT_OK) return st;
+        box_frames > 256)
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
+                         p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
+    if ((st = aopt__tapgemm_maps(&g, &plan, map, err)) != AOPT_OK) return st;
     if (plan.grid == 0) {
         cudaGetDevice(&device);
         cudaDeviceGetAttribute(&sm, cudaDevAttrMultiProcessorCount, device);
         plan.grid = sm;
     }
-    plan.grid = plan.grid / plan.cluster * plan.cluster;
-    if (plan.grid < plan.cluster) plan.grid = plan.cluster;
-    if (plan.grid > p.tiles * plan.cluster) plan.grid = p.tiles * plan.cluster;
-    {
-        const bool raw = g.alpha == 1.0f && !g.bias;
-        void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) =
-            plan.cluster == 2 ? (raw ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>)
-                              : (raw ? aopt_k_tapgemm<false, true> : aopt_k_tapgemm<false, false>);
-        memset(&launch, 0, sizeof launch);
-        launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS);
-        launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
-        cluster.id = cudaLaunchAttributeClusterDimension;
-        cluster.val.clusterDim.x = (unsigned)plan.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-        launch.attrs = &cluster; launch.numAttrs = 1;
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
-        (void)cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
-    }
+    if (plan.grid > p.tiles) plan.grid = p.tiles;
+    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
+    kernel<<<plan.grid, AOPT__TG_THREADS, smem, stream>>>(map[0], map[1], map[2], p);
     return aopt__launched("tap GEMM", err);
 }
 

@@ -105,10 +105,10 @@ static double gemm_flops(const aopt_tapgemm *g) { return 2.0 * (double)g->batch 
 
 static void plans(const aopt_tapgemm *g, double flops)
 {
-    static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 1, 0 }, { 0, 0, 0, 2, 0 }, { 0, 3, 4, 2, 0 }, { 0, 0, 0, 2, 128 }, { 0, 0, 0, 1, 0 }, { 0, 0, 0, 2, 0 } };
+    static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 0 }, { 0, 2, 5, 0 }, { 0, 3, 4, 0 }, { 64, 0, 0, 0 }, { 128, 2, 4, 0 }, { 0, 0, 0, 128 }, { 0, 0, 0, 0 } };
     for (const aopt_tapgemm_plan &p : list) {
         const double ms = aopt_cuda_tapgemm_planned(g, &p, 0, &err) == AOPT_OK ? time_ms([&] { RUN(aopt_cuda_tapgemm_planned(g, &p, 0, &err)); }) : NAN;
-        printf("    a %d w %d stages, cluster %d, grid %3d: %8.3f ms %6.1f TFLOP/s\n", p.a_stages, p.w_stages, p.cluster, p.grid, ms, flops / ms * 1e-9);
+        printf("    tile rows %3d, stages a %d w %d, grid %3d: %8.3f ms %6.1f TFLOP/s\n", p.tile_rows, p.a_stages, p.w_stages, p.grid, ms, flops / ms * 1e-9);
     }
 }
 
