@@ -1,16 +1,12 @@
 /* test_fast.cu - the kernels of the fast decoder against double-precision emulations with the same rounding points
 
-   nvcc -std=c++17 -O2 -gencode=arch=compute_90a,code=sm_90a tests/test_fast.cu -o build/test_fast -lcublas
+   nvcc -x cu -std=c++17 -DAUTOOPT_CUDA -O2 -gencode=arch=compute_90a,code=sm_90a tests/test_fast.cu -o build/test_fast -lcublas
    The references (X_ref) are the mates of the kernels (aopt_k_X): plain loops in double, rounded to fp16 where the kernel
    stores fp16.  Without a GPU only the algebra of the transforms is tested.  `test_fast small` keeps to shapes that
    compute-sanitizer can afford. */
 #define AUTOOPT_IMPLEMENTATION
 #define AOPT_NO_IMAGES
-#include "../autoopt_fast.h"
-#include <cublas_v2.h>
-extern "C" {
-#include "../autoopt_fast.cuh"
-}
+#include "../autoopt.h"
 #include "check.h"
 #include <algorithm>
 #include <vector>

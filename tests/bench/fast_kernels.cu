@@ -1,17 +1,13 @@
 /* fast_kernels.cu - time of each kernel of the fast decoder at the shapes of the 720p task, on one GPU
 
-   nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a tests/bench/fast_kernels.cu -o build/bench_fast -lcublas
+   nvcc -x cu -std=c++17 -DAUTOOPT_CUDA -O3 -gencode=arch=compute_90a,code=sm_90a tests/bench/fast_kernels.cu -o build/bench_fast -lcublas
    build/bench_fast [plans] [frames-per-chunk of the last stages, 16]
    Per layer and chunk: input transform (GB/s of the least traffic), GEMM (TFLOP/s, beside cuBLAS with the same M, N, K),
    output transform; then the sum over the whole decode, chunks scaled to the clip.  `plans` times GEMM cuts instead.
    Medians of repetitions of at least 0.2 s in all; random data. */
 #define AUTOOPT_IMPLEMENTATION
 #define AOPT_NO_IMAGES
-#include "../../autoopt_fast.h"
-#include <cublas_v2.h>
-extern "C" {
-#include "../../autoopt_fast.cuh"
-}
+#include "../../autoopt.h"
 #include <algorithm>
 #include <functional>
 #include <vector>
