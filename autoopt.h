@@ -719,6 +719,22 @@ AOPT_API aopt_status aopt_cuda_norm_factor(const struct __half *x, float *r, int
 /* y = silu(x * r * gamma).  x, y fp16 [P][C] (y may be x), r f32 [P], gamma f32 [C]; P*C/8 < 2^31. */
 AOPT_API aopt_status aopt_cuda_norm_silu(const struct __half *x, const float *r, const float *gamma, struct __half *y, int64_t P, int C,
                                          struct CUstream_st *stream, aopt_error *err);
+/* The same without SiLU: y = x * r * gamma. */
+AOPT_API aopt_status aopt_cuda_norm(const struct __half *x, const float *r, const float *gamma, struct __half *y, int64_t P, int C,
+                                    struct CUstream_st *stream, aopt_error *err);
+/* y = a + b and r of y, all fp16 [P][C] of one scale; y may be a or b. */
+AOPT_API aopt_status aopt_cuda_add_norm(const struct __half *a, const struct __half *b, struct __half *y, float *r, int64_t P, int C, int norm_c,
+                                        struct CUstream_st *stream, aopt_error *err);
+/* *max = the larger of *max (device, >= 0) and every |x|, x fp16 [n]; NaN once there is a NaN. */
+AOPT_API aopt_status aopt_cuda_max_abs(const struct __half *x, int64_t n, float *max, struct CUstream_st *stream, aopt_error *err);
+/* A 1x1 convolution from f32 channels-first into fp16 channels-last: y[p][c] = bias[c] + sum over k < ci of w[k][c] * x[k*x_channel + p].
+   w f32 [ci][C], bias f32 [C], y fp16 [P][C]. */
+AOPT_API aopt_status aopt_cuda_point_in(const float *x, int64_t x_channel, const float *w, const float *bias, struct __half *y, int64_t P, int ci, int C,
+                                        struct CUstream_st *stream, aopt_error *err);
+/* y[row] = out_scale * softmax(scale * x[row]); x f32, y fp16 [rows][columns].  out_scale keeps small probabilities out of fp16's
+   subnormal range; at most 32768. */
+AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, int64_t rows, int64_t columns, float scale, float out_scale,
+                                            struct CUstream_st *stream, aopt_error *err);
 
 /* Winograd.  Tiles are 4x4 positions, ceil(H/4) rows of ceil(W/4), counted row by row; product p = 6*k + l, k along H, l along W.
    v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.

@@ -1109,7 +1109,8 @@ __global__ static void aopt_k_norm_factor(const __half *x, float *r, int64_t P, 
 }
 
 /* Launch: 8 channels per thread.  Traffic: 4*P*C bytes. */
-__global__ static void aopt_k_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C)
+template <bool SILU>
+__global__ void aopt_k_norm(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C)
 {
     const unsigned id = blockIdx.x * 256u + threadIdx.x, n = (unsigned)C / 8u;
     const int64_t i = id;
@@ -1119,8 +1120,86 @@ __global__ static void aopt_k_norm_silu(const __half *x, const float *r, const f
     union { uint4 q; __half h[8]; } v;
     v.q = *(const uint4 *)(x + i * 8);
 #pragma unroll
-    for (int j = 0; j < 8; j++) v.h[j] = __float2half_rn(aopt__silu(__half2float(v.h[j]) * (k * gamma[c + j]), 1.0f));
+    for (int j = 0; j < 8; j++) {
+        const float x1 = __half2float(v.h[j]) * (k * gamma[c + j]);
+        v.h[j] = __float2half_rn(SILU ? aopt__silu(x1, 1.0f) : x1);
+    }
     *(uint4 *)(y + i * 8) = v.q;
+}
+
+/* y = a + b and r of y as stored.  Launch: one warp per position, 8 per block.  Traffic: 6*P*C bytes. */
+__global__ static void aopt_k_add_norm(const __half *a, const __half *b, __half *y, float *r, int64_t P, int C, float sqrt_c)
+{
+    const int lane = (int)threadIdx.x & 31;
+    const int64_t p = (int64_t)blockIdx.x * 8 + (threadIdx.x >> 5);
+    float ss = 0.0f;
+    if (p >= P) return;
+    for (int c = 2 * lane; c < C; c += 64) {
+        const float2 u = __half22float2(*(const __half2 *)(a + p * C + c)), v = __half22float2(*(const __half2 *)(b + p * C + c));
+        const __half2 h = __floats2half2_rn(u.x + v.x, u.y + v.y);
+        const float2 s = __half22float2(h);
+        *(__half2 *)(y + p * C + c) = h;
+        ss = fmaf(s.x, s.x, fmaf(s.y, s.y, ss));
+    }
+    for (int d = 16; d > 0; d >>= 1) ss += __shfl_xor_sync(0xffffffffu, ss, d);
+    if (lane == 0) r[p] = aopt__norm_factor(ss, sqrt_c);
+}
+
+/* max |x| as the bits of a float; NaN is larger than all.  Launch: grid-stride. */
+__global__ static void aopt_k_max_abs(const __half *x, int64_t n, unsigned int *max)
+{
+    const int64_t step = (int64_t)gridDim.x * blockDim.x;
+    unsigned int top = 0;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+        const unsigned int bits = __float_as_uint(fabsf(__half2float(x[i])));
+        if (bits > top) top = bits;
+    }
+    for (int d = 16; d > 0; d >>= 1) { const unsigned int other = __shfl_xor_sync(0xffffffffu, top, d); if (other > top) top = other; }
+    if ((threadIdx.x & 31) == 0) atomicMax(max, top);
+}
+
+/* ---- the latent, attention ---- */
+/* One thread per position and group of 8 outputs; a position's inputs are read once per group, from caches.  Launch: grid-stride. */
+__global__ static void aopt_k_point_in(const float *x, int64_t x_channel, const float *w, const float *bias, __half *y, int64_t P, int ci, int C)
+{
+    const int groups = C / 8;
+    const int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < P * groups; i += step) {
+        const int64_t p = i % P;
+        const int c = (int)(i / P) * 8;
+        float o[8];
+        union { uint4 q; __half h[8]; } v;
+        for (int j = 0; j < 8; j++) o[j] = bias[c + j];
+        for (int k = 0; k < ci; k++) {
+            const float e = x[k * x_channel + p];
+            for (int j = 0; j < 8; j++) o[j] = fmaf(w[k * C + c + j], e, o[j]);
+        }
+        for (int j = 0; j < 8; j++) v.h[j] = __float2half_rn(o[j]);
+        *(uint4 *)(y + p * C + c) = v.q;
+    }
+}
+
+/* Launch: 256 threads a row.  Three passes; the row stays in cache between them.  Fixed trees: deterministic. */
+__global__ static void __launch_bounds__(256) aopt_k_softmax_half(const float *x, __half *y, int64_t columns, float scale, float out_scale)
+{
+    __shared__ float part[8];
+    const float *v = x + (int64_t)blockIdx.x * columns;
+    __half *o = y + (int64_t)blockIdx.x * columns;
+    float top = -INFINITY, sum = 0.0f;
+    for (int64_t i = threadIdx.x; i < columns; i += 256) top = fmaxf(top, v[i] * scale);
+    for (int d = 16; d > 0; d >>= 1) top = fmaxf(top, __shfl_xor_sync(0xffffffffu, top, d));
+    if ((threadIdx.x & 31) == 0) part[threadIdx.x >> 5] = top;
+    __syncthreads();
+    for (int i = 0; i < 8; i++) top = fmaxf(top, part[i]);
+    for (int64_t i = threadIdx.x; i < columns; i += 256) sum += expf(v[i] * scale - top);
+    for (int d = 16; d > 0; d >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, d);
+    __syncthreads();
+    if ((threadIdx.x & 31) == 0) part[threadIdx.x >> 5] = sum;
+    __syncthreads();
+    sum = 0.0f;
+    for (int i = 0; i < 8; i++) sum += part[i];
+    sum = out_scale / sum;
+    for (int64_t i = threadIdx.x; i < columns; i += 256) o[i] = __float2half_rn(expf(v[i] * scale - top) * sum);
 }
 
 /* ---- Winograd transforms ---- */
@@ -1823,11 +1902,52 @@ AOPT__DEF aopt_status aopt_cuda_norm_factor(const __half *x, float *r, int64_t P
     return aopt__launched("norm factor", err);
 }
 
+static aopt_status aopt__norm_launch(void (*kernel)(const __half *, const float *, const float *, __half *, int64_t, int), const __half *x, const float *r, const float *gamma,
+                              __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
+{
+    if (C % 8 || P < 1 || P * (C / 8) > INT32_MAX) return aopt_fail(err, AOPT_E_ARG, "norm: %lld positions of %d channels: too many, or C is no multiple of 8", (long long)P, C);
+    kernel<<<(unsigned)aopt__div_up(P * (C / 8), 256), 256, 0, stream>>>(x, r, gamma, y, P, C);
+    return aopt__launched("norm", err);
+}
+
 AOPT__DEF aopt_status aopt_cuda_norm_silu(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
 {
-    if (C % 8 || P * (C / 8) > INT32_MAX) return aopt_fail(err, AOPT_E_ARG, "norm and SiLU: %lld positions of %d channels: too many, or C is no multiple of 8", (long long)P, C);
-    aopt_k_norm_silu<<<(unsigned)aopt__div_up(P * (C / 8), 256), 256, 0, stream>>>(x, r, gamma, y, P, C);
-    return aopt__launched("norm and SiLU", err);
+    return aopt__norm_launch(aopt_k_norm<true>, x, r, gamma, y, P, C, stream, err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_norm(const __half *x, const float *r, const float *gamma, __half *y, int64_t P, int C, cudaStream_t stream, aopt_error *err)
+{
+    return aopt__norm_launch(aopt_k_norm<false>, x, r, gamma, y, P, C, stream, err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_add_norm(const __half *a, const __half *b, __half *y, float *r, int64_t P, int C, int norm_c, cudaStream_t stream, aopt_error *err)
+{
+    if (C % 8 || P < 1 || P > INT32_MAX) return aopt_fail(err, AOPT_E_ARG, "add and norm: %lld positions of %d channels", (long long)P, C);
+    aopt_k_add_norm<<<(unsigned)aopt__div_up(P, 8), 256, 0, stream>>>(a, b, y, r, P, C, sqrtf((float)norm_c));
+    return aopt__launched("add and norm", err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_max_abs(const __half *x, int64_t n, float *max, cudaStream_t stream, aopt_error *err)
+{
+    aopt_k_max_abs<<<1024, 256, 0, stream>>>(x, n, (unsigned int *)max);
+    return aopt__launched("max abs", err);
+}
+
+/* ---- the latent, attention ---- */
+
+AOPT__DEF aopt_status aopt_cuda_point_in(const float *x, int64_t x_channel, const float *w, const float *bias, __half *y, int64_t P, int ci, int C,
+                                         cudaStream_t stream, aopt_error *err)
+{
+    if (C % 8 || C < 8 || P < 1 || ci < 1) return aopt_fail(err, AOPT_E_ARG, "point convolution: %lld positions, %d to %d channels", (long long)P, ci, C);
+    aopt_k_point_in<<<(unsigned)(P * (C / 8) / 256 < 4096 ? aopt__div_up(P * (C / 8), 256) : 4096), 256, 0, stream>>>(x, x_channel, w, bias, y, P, ci, C);
+    return aopt__launched("point convolution", err);
+}
+
+AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t rows, int64_t columns, float scale, float out_scale, cudaStream_t stream, aopt_error *err)
+{
+    if (rows < 1 || rows > INT32_MAX || columns < 1) return aopt_fail(err, AOPT_E_ARG, "softmax: %lld rows of %lld", (long long)rows, (long long)columns);
+    aopt_k_softmax_half<<<(unsigned)rows, 256, 0, stream>>>(x, y, columns, scale, out_scale);
+    return aopt__launched("softmax", err);
 }
 
 /* ---- Winograd transforms ---- */
