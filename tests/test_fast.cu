@@ -614,6 +614,86 @@ static void test_upsample(void)
     }
 }
 
+/* ---- small layers of the decoder -------------------------------------------------------------------- */
+static void test_add_norm(void)
+{
+    static const int cases[][2] = { { 1, 8 }, { 37, 24 }, { 19, 1024 } };
+    for (const int *s : cases) {
+        const int P = s[0], C = s[1];
+        const vec a = random_half((int64_t)P * C, 91, 1.0), b = random_half((int64_t)P * C, 92, 3.0), gamma = random_vec(C, 93, 1.0);
+        vec sum(a.size()), want(a.size());
+        for (size_t i = 0; i < a.size(); i++) sum[i] = half_of(a[i] + b[i]);
+        const vec r = norm_ref(sum, C, C);
+        device<__half> da(a), db(b), dy((int64_t)P * C);
+        device<float> dr(P), dg(gamma);
+        CALL(aopt_cuda_add_norm(da.p, db.p, dy.p, dr.p, P, C, C, 0, &err));
+        CHECK(dy.get() == sum, "P %d C %d: sums differ", P, C);
+        CHECK(snr(dr.get(), r) > 115, "r: %.1f dB", snr(dr.get(), r));
+        CALL(aopt_cuda_norm(dy.p, dr.p, dg.p, dy.p, P, C, 0, &err));
+        for (size_t i = 0; i < a.size(); i++) want[i] = sum[i] * r[i / C] * (double)(float)gamma[i % C];
+        vec rounded = want;
+        round_half(rounded);
+        CHECK_SNR(dy.get(), rounded, want, "norm, P %d C %d", P, C);
+    }
+}
+
+static void test_max_abs(void)
+{
+    vec x = random_half(70001, 94, 1.0);
+    device<float> top(vec(1, 0.0));
+    x[70000] = -777.0;
+    device<__half> d(x);
+    CALL(aopt_cuda_max_abs(d.p, d.n, top.p, 0, &err));
+    CHECK(top.get()[0] == 777.0, "%g", top.get()[0]);
+    CALL(aopt_cuda_max_abs(d.p, 100, top.p, 0, &err));
+    CHECK(top.get()[0] == 777.0, "a smaller maximum replaced it: %g", top.get()[0]);
+    x[5] = NAN;
+    d.put(x);
+    CALL(aopt_cuda_max_abs(d.p, d.n, top.p, 0, &err));
+    CHECK(top.get()[0] != top.get()[0], "NaN went unnoticed: %g", top.get()[0]);
+}
+
+static void test_point_in(void)
+{
+    const int P = 45, ci = 48, C = 56, stride = 61;
+    const vec x = random_vec((int64_t)ci * stride, 95, 1.0), w = random_vec((int64_t)ci * C, 96, 0.2), bias = random_vec(C, 97, 0.5);
+    vec want((size_t)P * C);
+    for (int p = 0; p < P; p++)
+        for (int c = 0; c < C; c++) {
+            double s = (double)(float)bias[(size_t)c];
+            for (int k = 0; k < ci; k++) s += (double)(float)w[(size_t)k * C + c] * (double)(float)x[(size_t)k * stride + p];
+            want[(size_t)p * C + c] = s;
+        }
+    vec rounded = want;
+    round_half(rounded);
+    device<float> dx(x), dw(w), db(bias);
+    device<__half> dy((int64_t)P * C);
+    CALL(aopt_cuda_point_in(dx.p, stride, dw.p, db.p, dy.p, P, ci, C, 0, &err));
+    CHECK_SNR(dy.get(), rounded, want, "point convolution");
+}
+
+static void test_softmax_half(void)
+{
+    static const int cases[][2] = { { 1, 1 }, { 3, 7 }, { 5, 1000 } };
+    for (const int *s : cases) {
+        const int rows = s[0], n = s[1];
+        const vec x = random_vec((int64_t)rows * n, 98, 20.0);
+        vec want(x.size());
+        for (int i = 0; i < rows; i++) {
+            double top = -1e300, sum = 0;
+            for (int j = 0; j < n; j++) top = std::max(top, 0.25 * (double)(float)x[(size_t)i * n + j]);
+            for (int j = 0; j < n; j++) sum += exp(0.25 * (double)(float)x[(size_t)i * n + j] - top);
+            for (int j = 0; j < n; j++) want[(size_t)i * n + j] = 32768.0 * exp(0.25 * (double)(float)x[(size_t)i * n + j] - top) / sum;
+        }
+        vec rounded = want;
+        round_half(rounded);
+        device<float> dx(x);
+        device<__half> dy((int64_t)rows * n);
+        CALL(aopt_cuda_softmax_half(dx.p, dy.p, rows, n, 0.25f, 32768.0f, 0, &err));
+        CHECK_SNR(dy.get(), rounded, want, "softmax, %d rows of %d", rows, n);
+    }
+}
+
 /* ---- head ------------------------------------------------------------------------------------------ */
 static void test_head(void)
 {
@@ -675,6 +755,10 @@ int main(int argc, char **argv)
     RUN(test_wino_conv);
     RUN(test_wino_large_activations);
     RUN(test_upsample);
+    RUN(test_add_norm);
+    RUN(test_max_abs);
+    RUN(test_point_in);
+    RUN(test_softmax_half);
     RUN(test_head);
     return check_report();
 }
