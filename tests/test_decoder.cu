@@ -113,16 +113,25 @@ static void compare(const char *name, const aopt_vae *vae, const floats &latent,
     CHECK(psnr(decode_twice(vae, wrong, shape, &t), want) < limit, "%s: another latent went unnoticed", name);
 }
 
-static void fixture(const char *name, const char *weights, const char *latent_file, const char *want_file)
+/* prefix: of the tensors' names. */
+static void fixture(const char *name, const char *weights, const char *latent_file, const char *want_file, const char *prefix = "")
 {
     int64_t shape[4] = { 0, 0, 0, 0 }, video[4];
+    char x[64], y[64];
     model_file m(weights);
-    const floats latent = tensor_of(latent_file, "latent", shape), want = tensor_of(want_file, "decoded", video);
+    snprintf(x, sizeof x, "%slatent", prefix);
+    snprintf(y, sizeof y, "%sdecoded", prefix);
+    const floats latent = tensor_of(latent_file, x, shape), want = tensor_of(want_file, y, video);
     if (!m.vae || latent.empty() || want.empty()) return;
     compare(name, m.vae, latent, want, shape, 60.0);
 }
 static void test_nano(void) { fixture("nano", "tests/fixtures/nano.pth", "tests/fixtures/nano.safetensors", "tests/fixtures/nano.safetensors"); }
 static void test_odd(void) { fixture("odd", "tests/fixtures/odd.pth", "tests/fixtures/odd.safetensors", "tests/fixtures/odd.safetensors"); }
+static void test_thin(void)
+{
+    static const char *const prefix[] = { "wide.", "tall.", "dot." };
+    for (const char *p : prefix) fixture(p, "tests/fixtures/nano.pth", "tests/fixtures/thin.safetensors", "tests/fixtures/thin.safetensors", p);
+}
 static void test_tiny(void) { fixture("tiny", "assets/tiny/tiny_vae.pth", "assets/tiny/tiny_latent.safetensors", "tests/fixtures/tiny_decoded.safetensors"); }
 
 /* Random weights of another width against the library's fp32 decoder. */
@@ -188,6 +197,7 @@ int main(int argc, char **argv)
     RUN(test_nano);
     if (argc > 1 && strcmp(argv[1], "small") == 0) return check_report();
     RUN(test_odd);
+    RUN(test_thin);
     RUN(test_tiny);
     RUN(test_random);
     RUN(test_loud_latent);
