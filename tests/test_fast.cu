@@ -1,0 +1,764 @@
+/* test_fast.cu - the kernels of the fast decoder against double-precision emulations with the same rounding points
+
+   nvcc -x cu -std=c++17 -DAUTOOPT_CUDA -O2 -gencode=arch=compute_90a,code=sm_90a tests/test_fast.cu -o build/test_fast -lcublas
+   The references (X_ref) are the mates of the kernels (aopt_k_X): plain loops in double, rounded to fp16 where the kernel
+   stores fp16.  Without a GPU only the algebra of the transforms is tested.  `test_fast small` keeps to shapes that
+   compute-sanitizer can afford. */
+#define AUTOOPT_IMPLEMENTATION
+#define AOPT_NO_IMAGES
+#include "../autoopt.h"
+#include "check.h"
+#include <algorithm>
+#include <vector>
+
+typedef std::vector<double> vec;
+static int small;                       /* 1: sanitizer-sized shapes only */
+static cublasHandle_t blas;
+
+/* ---- helpers --------------------------------------------------------------------------------------- */
+static double half_of(double x) { return (double)__half2float(__double2half(x)); }
+static void round_half(vec &v) { for (double &x : v) x = half_of(x); }
+static vec random_vec(int64_t n, uint64_t seed, double scale)      /* roughly normal: sums of twelve uniforms */
+{
+    vec v((size_t)n);
+    uint64_t state = seed * 0x9e3779b97f4a7c15u + 1;
+    for (double &x : v) {
+        double sum = -6.0;
+        for (int k = 0; k < 12; k++) { state = state * 6364136223846793005u + 1442695040888963407u; sum += (double)(state >> 40) * 0x1p-24; }
+        x = scale * sum;
+    }
+    return v;
+}
+static vec random_half(int64_t n, uint64_t seed, double scale) { vec v = random_vec(n, seed, scale); round_half(v); return v; }
+
+/* Device memory that frees itself. */
+template <typename T> struct device {
+    T *p; int64_t n;
+    explicit device(int64_t n_) : p(NULL), n(n_) { if (cudaMalloc((void **)&p, (size_t)n * sizeof(T)) != cudaSuccess) { printf("cudaMalloc failed\n"); exit(1); } poison(); }
+    device(const vec &v) : p(NULL), n((int64_t)v.size()) { cudaMalloc((void **)&p, (size_t)n * sizeof(T)); put(v); }
+    ~device() { cudaFree(p); }
+    device(const device &) = delete;
+    void poison() { cudaMemset(p, 0xff, (size_t)n * sizeof(T)); }     /* NaN in every float format */
+    void put(const vec &v);
+    std::vector<T> raw() const { std::vector<T> h((size_t)n); cudaMemcpy(h.data(), p, (size_t)n * sizeof(T), cudaMemcpyDeviceToHost); return h; }
+    vec get() const { std::vector<T> h = raw(); vec v((size_t)n); for (size_t i = 0; i < v.size(); i++) v[i] = (double)(float)h[i]; return v; }
+};
+template <> void device<float>::put(const vec &v) { std::vector<float> h(v.begin(), v.end()); cudaMemcpy(p, h.data(), h.size() * 4, cudaMemcpyHostToDevice); }
+template <> void device<__half>::put(const vec &v)
+{
+    std::vector<__half> h(v.size());
+    for (size_t i = 0; i < v.size(); i++) h[i] = __double2half(v[i]);
+    cudaMemcpy(p, h.data(), h.size() * 2, cudaMemcpyHostToDevice);
+}
+template <typename T> static int same_bits(const std::vector<T> &a, const std::vector<T> &b)
+{
+    return a.size() == b.size() && memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+static double snr(const vec &got, const vec &want)
+{
+    double s = 0, e = 0;
+    for (size_t i = 0; i < want.size(); i++) { const double d = got[i] - want[i]; s += want[i] * want[i]; e += d * d; }
+    return e == e ? 10 * log10((s + 1e-300) / (e + 1e-300 + 1e-20 * s)) : -999.0;   /* NaN fails; 200 dB is exact */
+}
+/* got is as close to the exact values as the emulation is, to 0.5 dB. */
+#define CHECK_SNR(got, emulated, exact, ...) do { const double f_ = snr(got, exact), p_ = snr(emulated, exact); \
+    CHECK(got.size() == exact.size() && f_ >= p_ - 0.5, __VA_ARGS__); if (f_ < p_ - 0.5) printf("      SNR %.2f dB, emulation %.2f dB\n", f_, p_); } while (0)
+static aopt_error err;
+#define CALL(x) do { err.message[0] = 0; const aopt_status s_ = (x); CHECK(s_ == AOPT_OK, "%s", err.message); \
+    const cudaError_t e_ = cudaDeviceSynchronize(); CHECK(e_ == cudaSuccess, "%s", cudaGetErrorString(e_)); if (e_ != cudaSuccess) exit(1); } while (0)
+
+/* ---- algebra, no GPU ------------------------------------------------------------------------------- */
+static void test_wino_matrices(void)
+{
+    double at[4][6], g[6][3], bt[6][6];
+    aopt__wino_matrices(at, g, bt);
+    for (int tap = 0; tap < 3; tap++)
+        for (int d = 0; d < 6; d++)
+            for (int i = 0; i < 4; i++) {           /* the coefficient of w[tap] * d[d] in y[i] */
+                double sum = 0;
+                for (int p = 0; p < 6; p++) sum += at[i][p] * g[p][tap] * bt[p][d];
+                CHECK(fabs(sum - (d == i + tap)) < 1e-13, "y%d w%d d%d: %.3g", i, tap, d, sum);
+            }
+    for (int p = 0; p < 6; p++) {
+        double norm = 0;
+        for (int d = 0; d < 6; d++) norm += bt[p][d] * bt[p][d];
+        CHECK(norm > 0.9 && norm < 2.6, "row %d of B^T has squared norm %.3f", p, norm);
+    }
+}
+static void test_upsample_form(void)
+{
+    double form[225];
+    vec x = random_vec(25, 1, 1), w = random_vec(9, 2, 1);      /* 3x3 low-resolution positions inside 5x5 */
+    aopt_upsample_form(form);
+    for (int y = 3; y < 7; y++)                                 /* centre (2,2): outputs 3..6 */
+        for (int z = 3; z < 7; z++) {
+            double want = 0, got = 0;
+            for (int k = 0; k < 9; k++) want += w[(size_t)k] * x[(size_t)((y + k / 3 - 1) / 2 * 5 + (z + k % 3 - 1) / 2)];
+            for (int p = 0; p < 25; p++) {
+                const int py = aopt__upsample_product[p] / 5, px = aopt__upsample_product[p] % 5;
+                double u = 0, v = 0;
+                if ((py != 0 && py != y - 2) || (px != 0 && px != z - 2)) continue;
+                for (int k = 0; k < 9; k++) u += form[p * 9 + k] * w[(size_t)k];
+                for (int k = 0; k < 9; k++) {
+                    static const double kind[3][3] = { { 0, 1, 0 }, { 1, -1, 0 }, { 0, 1, -1 } };
+                    v += kind[(py + 1) / 2][k / 3] * kind[(px + 1) / 2][k % 3] * x[(size_t)((1 + k / 3) * 5 + 1 + k % 3)];
+                }
+                got += u * v;
+            }
+            CHECK(fabs(got - want) < 1e-13, "output %d,%d: %.6f, want %.6f", y, z, got, want);
+        }
+}
+
+/* ---- tap GEMM -------------------------------------------------------------------------------------- */
+typedef struct gemm_case { int batch, frames, rows, n, k, taps, pad; } gemm_case;
+typedef struct gemm_data { vec a, w, bias, want, size; int64_t a_row, w_row, c_row, a_batch, w_batch, c_batch; } gemm_data;
+
+static gemm_data gemm_ref(const gemm_case &c, double alpha, bool bias)
+{
+    gemm_data d;
+    const int64_t fa = c.frames + c.taps - 1;
+    d.a_row = (c.k + 7) / 8 * 8 + c.pad; d.w_row = (c.k + 7) / 8 * 8 + c.pad; d.c_row = (c.n + 7) / 8 * 8 + c.pad;
+    d.a_batch = fa * c.rows * d.a_row; d.w_batch = c.taps * c.n * d.w_row; d.c_batch = c.frames * c.rows * d.c_row;
+    d.a = random_half(c.batch * d.a_batch, 11, 1.0);
+    d.w = random_half(c.batch * d.w_batch, 12, 0.2);
+    d.bias = random_vec(c.n, 13, 1.0);
+    for (double &b : d.bias) b = bias ? (double)(float)b : 0.0;
+    d.want.assign((size_t)(c.batch * d.c_batch), NAN);
+    d.size.assign(d.want.size(), 0.0);
+    for (int64_t b = 0; b < c.batch; b++)
+        for (int64_t r = 0; r < (int64_t)c.frames * c.rows; r++)
+            for (int64_t n = 0; n < c.n; n++) {
+                double sum = 0, size = 0;
+                for (int64_t j = 0; j < c.taps; j++) {
+                    const double *a = &d.a[(size_t)(b * d.a_batch + (r + j * c.rows) * d.a_row)], *w = &d.w[(size_t)(b * d.w_batch + (j * c.n + n) * d.w_row)];
+                    for (int k = 0; k < c.k; k++) { sum += a[k] * w[k]; size += fabs(a[k] * w[k]); }
+                }
+                d.want[(size_t)(b * d.c_batch + r * d.c_row + n)] = alpha * sum + d.bias[(size_t)n];
+                d.size[(size_t)(b * d.c_batch + r * d.c_row + n)] = alpha * size;
+            }
+    return d;
+}
+static aopt_tapgemm gemm_of(const gemm_case &c, const gemm_data &d, const device<__half> &a, const device<__half> &w, device<__half> &out, float alpha, const float *bias)
+{
+    aopt_tapgemm g;
+    memset(&g, 0, sizeof g);
+    g.batch = c.batch; g.frames = c.frames; g.rows = c.rows; g.n = c.n; g.k = c.k; g.taps = c.taps;
+    g.a = a.p; g.a_row = d.a_row; g.a_batch = d.a_batch;
+    g.w = w.p; g.w_row = d.w_row; g.w_batch = d.w_batch;
+    g.c = out.p; g.c_row = d.c_row; g.c_batch = d.c_batch;
+    g.alpha = alpha; g.bias = bias;
+    return g;
+}
+/* Elements off by more than one fp16 rounding plus the error of an f32 sum; elements past n, rounded up to 8, must still be poison. */
+static int gemm_wrong(const gemm_data &d, int64_t n, const vec &got, int roundings, size_t *where)
+{
+    int wrong = 0;
+    for (size_t i = 0; i < got.size(); i++) {
+        const double tol = roundings * (fabs(d.want[i]) + (roundings > 1 ? d.size[i] : 0.0)) * 0x1p-11 + d.size[i] * 0x1p-18 + 0x1p-24;
+        if ((int64_t)i % d.c_row >= n && (int64_t)i % d.c_row < (n + 7) / 8 * 8) continue;
+        const bool bad = d.want[i] != d.want[i] ? got[i] == got[i] : !(fabs(got[i] - d.want[i]) <= tol);
+        if (bad && wrong++ == 0) *where = i;
+    }
+    return wrong;
+}
+static const gemm_case gemm_cases[] = {
+    { 1, 1, 1, 1, 8, 1, 0 }, { 1, 1, 7, 13, 7, 1, 8 }, { 2, 3, 37, 40, 72, 3, 0 }, { 5, 2, 33, 136, 64, 3, 8 }, { 1, 9, 70, 264, 200, 3, 0 },
+    { 3, 1, 515, 120, 96, 1, 0 }, { 1, 4, 130, 128, 320, 3, 0 }, { 2, 17, 65, 72, 136, 3, 0 }, { 1, 3, 300, 256, 512, 2, 0 }, { 3, 2, 290, 248, 192, 1, 0 }, { 4, 1, 1, 8, 640, 3, 0 } };
+
+static void gemm_paths(bool fancy)
+{
+    const float alpha = fancy ? 0.25f : 1.0f;
+    for (const gemm_case &c : gemm_cases) {
+        const gemm_data d = gemm_ref(c, alpha, fancy);
+        device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
+        device<float> bias(d.bias);
+        const aopt_tapgemm g = gemm_of(c, d, a, w, out, alpha, fancy ? bias.p : NULL);
+        size_t at = 0;
+        int wrong;
+        if (aopt_cuda_has_wgmma()) {
+            CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
+            wrong = gemm_wrong(d, c.n, out.get(), 1, &at);
+            CHECK(wrong == 0, "wgmma %dx%dx%d n %d k %d taps %d: %d of %d wrong, first at %d: %g, want %g", c.batch, c.frames, c.rows, c.n, c.k, c.taps,
+                  wrong, (int)d.want.size(), (int)at, out.get()[at], d.want[at]);
+        }
+        if (small) continue;
+        out.poison();
+        CALL(aopt_cuda_tapgemm(blas, &g, 0, &err));
+        wrong = gemm_wrong(d, c.n, out.get(), 1 + c.taps, &at);
+        CHECK(wrong == 0, "cuBLAS %dx%dx%d n %d k %d taps %d: %d of %d wrong, first at %d: %g, want %g", c.batch, c.frames, c.rows, c.n, c.k, c.taps,
+              wrong, (int)d.want.size(), (int)at, out.get()[at], d.want[at]);
+    }
+}
+static void test_tapgemm(void) { gemm_paths(false); }
+static void test_tapgemm_alpha_bias(void) { gemm_paths(true); }
+
+static void test_tapgemm_plans_equal_bits(void)
+{
+    const gemm_case c = { 3, 11, 90, 200, 328, 3, 0 };
+    if (!aopt_cuda_has_wgmma()) { SKIP("needs compute capability 9.0 and a build for sm_90a"); return; }
+    gemm_data d = gemm_ref(c, 1.0, false);
+    device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
+    const aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
+    CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
+    const std::vector<__half> first = out.raw();
+    static const aopt_tapgemm_plan plans[] = {          /* tile rows, stages of a and w, grid */
+        { 0, 0, 0, 0 }, { 32, 3, 4, 0 }, { 64, 2, 4, 8 }, { 128, 2, 2, 1 }, { 32, 2, 5, 6 }, { 64, 2, 2, 3 } };
+    for (const aopt_tapgemm_plan &plan : plans) {
+        out.poison();
+        CALL(aopt_cuda_tapgemm_planned(&g, &plan, 0, &err));
+        CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d, grid %d", plan.tile_rows, plan.a_stages, plan.w_stages, plan.grid);
+    }
+    const aopt_tapgemm_plan odd = { 32, 1, 4, 0 };   /* a ring of one slot would wait for itself */
+    CHECK(aopt_cuda_tapgemm_planned(&g, &odd, 0, &err) == AOPT_E_ARG, "one stage");
+    size_t at;
+                                                        /* negative control: one weight changed must show */
+    d.w[5] += 1.0;
+    w.put(d.w);
+    CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
+    CHECK(gemm_wrong(d, c.n, out.get(), 1, &at) > 0, "a wrong weight went unnoticed");
+}
+static void test_tapgemm_refuses(void)
+{
+    aopt_tapgemm g;
+    memset(&g, 0, sizeof g);
+    CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "sizes of 0");
+    g.batch = g.frames = g.rows = g.n = g.k = g.taps = 1; g.alpha = 1.0f;
+    g.a_row = 4; g.w_row = g.c_row = 8;
+    CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "a row stride of 4");
+}
+
+/* ---- weights --------------------------------------------------------------------------------------- */
+/* u[p][t][co][ci] (or [t][p]...) in double, unscaled. */
+static vec weights_ref(const vec &w, const aopt_conv_form &f, int co, int ci, int kt)
+{
+    vec u((size_t)f.products * kt * co * ci);
+    for (int p = 0; p < f.products; p++)
+        for (int t = 0; t < kt; t++)
+            for (int i = 0; i < co * ci; i++) {
+                double sum = 0;
+                for (int k = 0; k < f.taps; k++) sum += f.form[p * f.taps + k] * w[(size_t)((i * kt + t) * f.taps + k)];
+                u[(size_t)((f.frames_first ? t * f.products + p : p * kt + t) * co * ci + i)] = sum;
+            }
+    return u;
+}
+static void test_conv_weights(void)
+{
+    static double wino[36 * 9], up[25 * 9], head[9 * 9];
+    const double one = 1.0;
+    aopt_wino_form(wino); aopt_upsample_form(up); aopt_head_form(head);
+    const aopt_conv_form forms[] = { { wino, 36, 9, 0 }, { up, 25, 9, 0 }, { head, 9, 9, 1 }, { &one, 1, 1, 0 } };
+    for (const aopt_conv_form &f : forms) {
+        const int co = 10, ci = 24, kt = f.products == 25 ? 1 : 3;
+        vec w = random_vec((int64_t)co * ci * kt * f.taps, 21, 0.01);
+        for (double &x : w) x = (double)(float)x;
+        vec u = weights_ref(w, f, co, ci, kt);
+        device<float> dw(w);
+        device<__half> du((int64_t)u.size());
+        float alpha = 0;
+        CALL(aopt_cuda_conv_weights(&f, dw.p, co, ci, kt, du.p, &alpha, &err));
+        double top = 0, worst = 0;
+        const vec got = du.get();
+        for (size_t i = 0; i < u.size(); i++) {
+            u[i] /= alpha;
+            top = std::max(top, fabs(u[i]));
+            worst = std::max(worst, fabs(got[i] - half_of(u[i])));
+        }
+        CHECK(top >= 0.5 && top < 1.0, "%d products: largest weight %g after scaling by 1/%g", f.products, top, alpha);
+        CHECK(worst <= 0x1p-11 && snr(got, u) > 70, "%d products: off by %g, SNR %.1f", f.products, worst, snr(got, u));
+        w[3] = NAN; dw.put(w);
+        CHECK(aopt_cuda_conv_weights(&f, dw.p, co, ci, kt, du.p, &alpha, &err) == AOPT_E_VALUE, "NaN among the weights");
+    }
+}
+
+/* ---- norm ------------------------------------------------------------------------------------------ */
+static double silu(double x) { return x / (1 + exp(-x)); }
+static vec norm_ref(const vec &x, int64_t C, int norm_c)
+{
+    vec r(x.size() / (size_t)C);
+    for (size_t p = 0; p < r.size(); p++) {
+        double ss = 0;
+        for (int64_t c = 0; c < C; c++) ss += x[p * (size_t)C + (size_t)c] * x[p * (size_t)C + (size_t)c];
+        r[p] = sqrt((double)norm_c) / std::max(sqrt(ss), 1e-12);
+    }
+    return r;
+}
+static void test_norm(void)
+{
+    static const int sizes[][3] = { { 1, 8, 8 }, { 37, 72, 70 }, { 100, 256, 256 }, { 9, 1032, 1032 } };   /* P, C, norm_c */
+    for (const int *s : sizes) {
+        const int P = s[0], C = s[1];
+        vec x = random_half((int64_t)P * C, 31, 3.0), gamma = random_vec(C, 32, 1.0);
+        for (int c = 0; c < C; c++) x[(size_t)c] = 0;           /* a zero position stays zero */
+        const vec r = norm_ref(x, C, s[2]);
+        vec want(x.size());
+        for (size_t i = 0; i < x.size(); i++) want[i] = silu(x[i] * r[i / (size_t)C] * gamma[i % (size_t)C]);
+        vec emulated = want;
+        round_half(emulated);
+        device<__half> dx(x), dy((int64_t)x.size());
+        device<float> dr(P), dg(gamma);
+        CALL(aopt_cuda_norm_factor(dx.p, dr.p, P, C, s[2], 0, &err));
+        CHECK(snr(dr.get(), r) > 120, "r: %.1f dB", snr(dr.get(), r));
+        CALL(aopt_cuda_norm_silu(dx.p, dr.p, dg.p, dy.p, P, C, 0, &err));
+        CHECK_SNR(dy.get(), emulated, want, "norm and SiLU, P %d C %d", P, C);
+    }
+}
+
+/* ---- Winograd -------------------------------------------------------------------------------------- */
+/* Exact B^T d B of every tile, [36][frames][tiles][C]. */
+static vec wino_input_ref(const vec &x, const vec *r, const vec &gamma, int frames, int H, int W, int C)
+{
+    double at[4][6], g[6][3], bt[6][6];
+    const int ty_n = (H + 3) / 4, tx_n = (W + 3) / 4;
+    aopt__wino_matrices(at, g, bt);
+    vec v((size_t)36 * frames * ty_n * tx_n * C);
+    for (int f = 0; f < frames; f++)
+        for (int t = 0; t < ty_n * tx_n; t++)
+            for (int c = 0; c < C; c++) {
+                double d[6][6], h[6][6];
+                for (int i = 0; i < 36; i++) {
+                    const int y = t / tx_n * 4 - 1 + i / 6, z = t % tx_n * 4 - 1 + i % 6;
+                    const size_t p = ((size_t)f * H + y) * W + z;
+                    d[i / 6][i % 6] = y < 0 || y >= H || z < 0 || z >= W ? 0.0 : r ? silu(x[p * C + c] * (*r)[p] * gamma[(size_t)c]) : x[p * C + c];
+                }
+                for (int i = 0; i < 6; i++) for (int l = 0; l < 6; l++) { h[i][l] = 0; for (int j = 0; j < 6; j++) h[i][l] += d[i][j] * bt[l][j]; }
+                for (int k = 0; k < 6; k++) for (int l = 0; l < 6; l++) {
+                    double s = 0;
+                    for (int i = 0; i < 6; i++) s += bt[k][i] * h[i][l];
+                    v[(((size_t)(6 * k + l) * frames + f) * ty_n * tx_n + t) * C + c] = s;
+                }
+            }
+    return v;
+}
+/* alpha * A^T m A + bias + residual, exact. */
+static vec wino_output_ref(const vec &m, double alpha, const vec &bias, const vec *residual, int frames, int H, int W, int C)
+{
+    double at[4][6], g[6][3], bt[6][6];
+    const int ty_n = (H + 3) / 4, tx_n = (W + 3) / 4;
+    aopt__wino_matrices(at, g, bt);
+    vec y((size_t)frames * H * W * C);
+    for (int f = 0; f < frames; f++)
+        for (int p = 0; p < H * W; p++)
+            for (int c = 0; c < C; c++) {
+                const int i = p / W % 4, j = p % W % 4, t = p / W / 4 * tx_n + p % W / 4;
+                double s = 0;
+                for (int k = 0; k < 36; k++) s += at[i][k / 6] * at[j][k % 6] * m[(((size_t)k * frames + f) * ty_n * tx_n + t) * C + c];
+                const size_t o = ((size_t)f * H * W + p) * C + c;
+                y[o] = alpha * s + bias[(size_t)c] + (residual ? (*residual)[o] : 0.0);
+            }
+    return y;
+}
+static void test_wino_input(void)
+{
+    static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 2, 5, 18, 264 } };
+    for (const int *s : sizes)
+        for (int mode = 0; mode < 4; mode++) {          /* bit 0: norm; bit 1: history */
+            const int T = s[0], H = s[1], W = s[2], C = s[3];
+            const int64_t P = (int64_t)H * W;
+            vec x = random_half((T + 2) * P * C, 41, 2.0), gamma = random_vec(C, 42, 1.0), r = norm_ref(x, C, C);
+            for (double &q : r) q = (double)(float)q;
+            for (double &q : gamma) q = (double)(float)q;
+            if (!(mode & 2)) std::fill(x.begin(), x.begin() + 2 * P * C, 0.0);
+            const vec want = wino_input_ref(x, mode & 1 ? &r : NULL, gamma, T + 2, H, W, C);
+            vec emulated = want;
+            round_half(emulated);
+            device<__half> dx(x), dv((int64_t)want.size());
+            device<float> dr(r), dg(gamma);
+            aopt_wino_input a;
+            memset(&a, 0, sizeof a);
+            a.x = dx.p + 2 * P * C; a.history = mode & 2 ? dx.p : NULL;
+            if (mode & 1) { a.r = dr.p + 2 * P; a.r_history = mode & 2 ? dr.p : NULL; }
+            a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C;
+            CALL(aopt_cuda_wino_input(&a, 0, &err));
+            CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
+        }
+}
+static void test_wino_output(void)
+{
+    static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 2, 5, 6, 1032 } };
+    for (const int *s : sizes)
+        for (int mode = 0; mode < 4; mode++) {          /* bit 0: residual; bit 1: r */
+            const int T = s[0], H = s[1], W = s[2], C = s[3], tiles = (H + 3) / 4 * ((W + 3) / 4);
+            const vec m = random_half((int64_t)36 * T * tiles * C, 51, 20.0), bias = random_half(C, 52, 1.0), res = random_half((int64_t)T * H * W * C, 53, 1.0);
+            const vec want = wino_output_ref(m, 0.125, bias, mode & 1 ? &res : NULL, T, H, W, C);
+            vec emulated = want;
+            round_half(emulated);
+            device<__half> dm(m), dres(res), dy((int64_t)want.size());
+            device<float> db(bias), dr((int64_t)T * H * W);
+            aopt_wino_output a;
+            memset(&a, 0, sizeof a);
+            a.m = dm.p; a.alpha = 0.125f; a.bias = db.p; a.residual = mode & 1 ? dres.p : NULL; a.y = dy.p; a.r = mode & 2 ? dr.p : NULL;
+            a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1;
+            CALL(aopt_cuda_wino_output(&a, 0, &err));
+            CHECK_SNR(dy.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
+            const vec r = norm_ref(dy.get(), C, C - 1);
+            if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
+        }
+}
+
+/* A whole convolution: conv(silu(norm x)) + bias, three launches, against exact arithmetic and the emulation. */
+typedef struct conv_case { int T, H, W, ci, co; } conv_case;
+typedef struct conv_run { device<__half> x, u, v, m, y; device<float> r, gamma, bias, ry; float alpha; } conv_run;
+
+static vec direct_conv(const vec &act, const vec &w, int T, int H, int W, int ci, int co, int kt)
+{
+    vec y((size_t)T * H * W * co);                      /* act holds kt - 1 frames of history */
+    for (int f = 0; f < T; f++) for (int p = 0; p < H * W; p++) for (int o = 0; o < co; o++) {
+        double s = 0;
+        for (int t = 0; t < kt; t++) for (int k = 0; k < 9; k++) {
+            const int yy = p / W + k / 3 - 1, xx = p % W + k % 3 - 1;
+            if (yy < 0 || yy >= H || xx < 0 || xx >= W) continue;
+            const double *a = &act[(((size_t)(f + t) * H + yy) * W + xx) * ci], *g = &w[(((size_t)o * ci) * kt + t) * 9 + k];
+            for (int c = 0; c < ci; c++) s += a[c] * g[(size_t)c * kt * 9];
+        }
+        y[((size_t)f * H * W + p) * co + o] = s;
+    }
+    return y;
+}
+/* [batch][frames][rows][n] = sum over taps, all dense, rounded to fp16: once (wgmma), or after every tap (cuBLAS). */
+static vec emulated_gemm(const vec &v, const vec &u, int batch, int frames, int rows, int n, int k, int taps, bool every_tap)
+{
+    vec m((size_t)batch * frames * rows * n);
+    for (size_t b = 0; b < (size_t)batch; b++) for (size_t r = 0; r < (size_t)frames * rows; r++) for (size_t o = 0; o < (size_t)n; o++) {
+        double s = 0;
+        for (size_t j = 0; j < (size_t)taps; j++) {
+            for (size_t c = 0; c < (size_t)k; c++)
+                s += v[((b * (frames + taps - 1) * rows) + r + j * rows) * k + c] * u[((b * taps + j) * n + o) * k + c];
+            if (every_tap) s = half_of(s);
+        }
+        m[(b * frames * rows + r) * n + o] = half_of(s);
+    }
+    return m;
+}
+static void test_wino_conv(void)
+{
+    const int T = small ? 2 : 5, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = 9;
+    static double form[36 * 9];
+    const aopt_conv_form f = { form, 36, 9, 0 };
+    aopt_wino_form(form);
+    vec x = random_half((int64_t)T * P * ci, 61, 1.0), gamma = random_vec(ci, 62, 1.0), w = random_vec((int64_t)co * ci * 27, 63, 0.02), bias = random_vec(co, 64, 0.1);
+    for (double &q : w) q = (double)(float)q;
+    for (double &q : gamma) q = (double)(float)q;
+    const vec r = norm_ref(x, ci, ci);
+    vec xh((size_t)2 * P * ci, 0.0), rh((size_t)2 * P, 0.0), act;           /* two zero frames first */
+    xh.insert(xh.end(), x.begin(), x.end()); rh.insert(rh.end(), r.begin(), r.end());
+    for (size_t i = 0; i < xh.size(); i++) act.push_back(silu(xh[i] * rh[i / ci] * gamma[i % ci]));
+    vec exact = direct_conv(act, w, T, H, W, ci, co, 3);
+    for (size_t i = 0; i < exact.size(); i++) exact[i] += bias[i % co];
+
+    device<__half> dx(x), du((int64_t)36 * 3 * co * ci), dv((int64_t)36 * (T + 2) * tiles * ci), dm((int64_t)36 * T * tiles * co), dy((int64_t)T * P * co);
+    device<float> dr(r), dg(gamma), dw(w), db(bias), dry((int64_t)T * P);
+    float alpha = 0;
+    CALL(aopt_cuda_conv_weights(&f, dw.p, co, ci, 3, du.p, &alpha, &err));
+    vec v = wino_input_ref(xh, &rh, gamma, T + 2, H, W, ci), u = weights_ref(w, f, co, ci, 3);
+    for (double &q : u) q /= alpha;
+    round_half(v); round_half(u);
+    vec emulated[2];
+    for (int every_tap = 0; every_tap < 2; every_tap++) {
+        emulated[every_tap] = wino_output_ref(emulated_gemm(v, u, 36, T, tiles, co, ci, 3, every_tap), alpha, bias, NULL, T, H, W, co);
+        round_half(emulated[every_tap]);
+    }
+
+    aopt_wino_input in; aopt_tapgemm g; aopt_wino_output out;
+    memset(&in, 0, sizeof in); memset(&g, 0, sizeof g); memset(&out, 0, sizeof out);
+    in.x = dx.p; in.r = dr.p; in.gamma = dg.p; in.v = dv.p; in.frames = T; in.H = H; in.W = W; in.C = ci;
+    g.batch = 36; g.frames = T; g.rows = tiles; g.n = co; g.k = ci; g.taps = 3; g.alpha = 1.0f;
+    g.a = dv.p; g.a_row = ci; g.a_batch = (int64_t)(T + 2) * tiles * ci;
+    g.w = du.p; g.w_row = ci; g.w_batch = (int64_t)3 * co * ci;
+    g.c = dm.p; g.c_row = co; g.c_batch = (int64_t)T * tiles * co;
+    out.m = dm.p; out.alpha = alpha; out.bias = db.p; out.y = dy.p; out.r = dry.p; out.frames = T; out.H = H; out.W = W; out.C = out.norm_c = co;
+    std::vector<__half> first;
+    for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 3); path++) {         /* wgmma, cuBLAS, then again the first path */
+        cublasHandle_t h = path == 1 || !aopt_cuda_has_wgmma() ? blas : NULL;
+        dv.poison(); dm.poison(); dy.poison();
+        CALL(aopt_cuda_wino_input(&in, 0, &err));
+        CALL(aopt_cuda_tapgemm(h, &g, 0, &err));
+        CALL(aopt_cuda_wino_output(&out, 0, &err));
+        CHECK_SNR(dy.get(), emulated[h != NULL], exact, "convolution, path %d", path);
+        printf("    convolution through %s: %.2f dB, emulation %.2f dB\n", h ? "cuBLAS" : "wgmma", snr(dy.get(), exact), snr(emulated[h != NULL], exact));
+        if (path == 0) first = dy.raw();
+        if (path == 2 && !first.empty()) CHECK(same_bits(first, dy.raw()), "repetition changed bits");
+    }
+    if (small || first.empty()) return;
+    /* the same clip in two chunks with history has the same bits */
+    in.frames = g.frames = out.frames = 2;
+    g.a_batch = (int64_t)4 * tiles * ci; g.c_batch = (int64_t)2 * tiles * co;
+    dy.poison();
+    for (int t = 0; t < T; t += (int)in.frames) {
+        if (t) { in.frames = g.frames = out.frames = T - 2; g.a_batch = (int64_t)T * tiles * ci; g.c_batch = (int64_t)(T - 2) * tiles * co; }
+        in.x = dx.p + (int64_t)t * P * ci; in.r = dr.p + (int64_t)t * P; out.y = dy.p + (int64_t)t * P * co; out.r = dry.p + (int64_t)t * P;
+        if (t) { in.history = in.x - 2 * P * ci; in.r_history = in.r - 2 * P; }
+        CALL(aopt_cuda_wino_input(&in, 0, &err));
+        CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
+        CALL(aopt_cuda_wino_output(&out, 0, &err));
+    }
+    CHECK(same_bits(first, dy.raw()), "chunks of 2 and %d frames differ from one of %d", T - 2, T);
+}
+static void test_wino_large_activations(void)
+{
+    const int H = 8, W = 8, C = 64, P = H * W;
+    vec x((size_t)P * C, 0.0), gamma((size_t)C, 1.3);
+    for (int p = 0; p < P; p++) x[(size_t)(p * C + p % C)] = 1e4 * (p % 2 ? 1 : -1);     /* all energy in one channel: the largest |x * r| */
+    device<__half> dx(x), dv((int64_t)36 * 3 * 4 * C);
+    device<float> dr(P), dg(gamma);
+    aopt_wino_input a;
+    memset(&a, 0, sizeof a);
+    CALL(aopt_cuda_norm_factor(dx.p, dr.p, P, C, C, 0, &err));
+    a.x = dx.p; a.r = dr.p; a.gamma = dg.p; a.v = dv.p; a.frames = 1; a.H = H; a.W = W; a.C = C;
+    CALL(aopt_cuda_wino_input(&a, 0, &err));
+    double top = 0;
+    for (double v : dv.get()) top = v == v ? std::max(top, fabs(v)) : INFINITY;
+    CHECK(top > 5 && top < 600, "largest transformed value %g", top);
+}
+
+/* ---- upsample -------------------------------------------------------------------------------------- */
+static vec upsample_input_ref(const vec &x, int frames, int phases, int H, int W, int C)
+{
+    static const int order[9][2] = { { 0, 0 }, { 0, 1 }, { 0, 2 }, { 1, 0 }, { 2, 0 }, { 1, 1 }, { 1, 2 }, { 2, 1 }, { 2, 2 } };
+    static const double kind[3][3] = { { 0, 1, 0 }, { 1, -1, 0 }, { 0, 1, -1 } };
+    const int ch = H / 2 + 1, cw = W / 2 + 1;
+    vec v((size_t)9 * frames * ch * cw * C);
+    for (int p = 0; p < 9; p++) for (int f = 0; f < frames; f++) for (int t = 0; t < ch * cw; t++) for (int c = 0; c < C; c++) {
+        double s = 0;
+        for (int k = 0; k < 9; k++) {
+            const int y = t / cw * 2 + k / 3 - 1, z = t % cw * 2 + k % 3 - 1;
+            if (y < 0 || y >= H || z < 0 || z >= W) continue;
+            s += kind[order[p][0]][k / 3] * kind[order[p][1]][k % 3] * x[((((size_t)(f / phases) * H + y) * W + z) * phases + f % phases) * C + c];
+        }
+        v[(((size_t)p * frames + f) * ch * cw + t) * C + c] = s;
+    }
+    return v;
+}
+/* From the products in the GEMMs' layout; shortcut and bias as the kernel's contract says. */
+static vec upsample_output_ref(const vec &m, const aopt_upsample_output &a, const vec &bias, const vec &shortcut)
+{
+    const int H = (int)a.H, W = (int)a.W, C = a.C, cw = W / 2 + 1, ch = H / 2 + 1;
+    const size_t R = (size_t)a.frames * ch * cw;
+    vec y((size_t)a.frames * 4 * H * W * C);
+    for (size_t i = 0; i < y.size(); i++) {
+        const int c = (int)(i % C), z = (int)(i / C % (2 * W)), q = (int)(i / C / (2 * W) % (2 * H)), f = (int)(i / C / (2 * W) / (2 * H));
+        const int cy = (q + 1) / 4, cx = (z + 1) / 4, py = (q + 1) % 4 + 1, px = (z + 1) % 4 + 1;
+        const size_t row = ((size_t)f * ch + cy) * cw + cx;
+        double s = 0;
+        for (int p = 0; p < 25; p++) {
+            const int uy = aopt__upsample_product[p] / 5, ux = aopt__upsample_product[p] % 5;
+            if ((uy && uy != py) || (ux && ux != px)) continue;
+            if (p == 0) s += m[row * C + c];
+            else if (p < 9) s += m[R * C + ((size_t)((p - 1) / 2) * R + row) * 2 * C + (p - 1) % 2 * C + c];
+            else s += m[9 * R * C + ((size_t)((p - 9) / 4) * R + row) * 4 * C + (p - 9) % 4 * C + c];
+        }
+        const int u = (f + a.skip) % a.factor_t, t = (f + a.skip) / a.factor_t, repeat = 4 * a.factor_t / a.ratio;
+        const int src = ((c * a.factor_t + u) * 4 + q % 2 * 2 + z % 2) / repeat;      /* the official formula */
+        y[i] = a.alpha * s + bias[(size_t)c];
+        if (a.shortcut) y[i] += a.shortcut_scale * shortcut[(((size_t)t * H + q / 2) * W + z / 2) * a.shortcut_c + src];
+    }
+    return y;
+}
+static void test_upsample(void)
+{
+    /* H, W, C, frames out, shortcut channels, factor_t, skip */
+    static const int cases[][7] = { { 5, 6, 24, 2, 24, 2, 0 }, { 4, 3, 16, 3, 32, 1, 0 }, { 6, 9, 40, 3, 40, 2, 1 }, { 2, 1, 16, 2, 32, 2, 0 },
+                                    { 3, 4, 72, 2, 144, 2, 0 }, { 2, 3, 520, 1, 1040, 1, 0 }, { 1, 1, 8, 1, 0, 1, 0 } };
+    static double form[25 * 9];
+    const aopt_conv_form f = { form, 25, 9, 0 };
+    aopt_upsample_form(form);
+    for (const int *s : cases) {
+        const int H = s[0], W = s[1], C = s[2], T = s[3], sc = s[4], ft = s[5], skip = s[6], phases = T % 2 ? 1 : 2;
+        const int R = T * (H / 2 + 1) * (W / 2 + 1), st = (T + skip + ft - 1) / ft;
+        const vec x = random_half((int64_t)T * H * W * C, 71, 1.0), shortcut = random_half((int64_t)st * H * W * std::max(sc, 1), 72, 1.0), bias = random_half(C, 73, 0.1);
+        vec w = random_vec((int64_t)C * C * 9, 74, 0.05);
+        for (double &q : w) q = (double)(float)q;
+        device<__half> dx(x), ds(shortcut), du((int64_t)25 * C * C), dv((int64_t)9 * R * C), dm((int64_t)25 * R * C), dy((int64_t)T * 4 * H * W * C);
+        device<float> dw(w), db(bias), dr((int64_t)T * 4 * H * W);
+        float alpha = 0;
+        CALL(aopt_cuda_conv_weights(&f, dw.p, C, C, 1, du.p, &alpha, &err));
+        vec v = upsample_input_ref(x, T, phases, H, W, C), u = weights_ref(w, f, C, C, 1), m;
+        const vec v_exact = v;
+        for (double &q : u) q /= alpha;
+        round_half(v); round_half(u);
+        int plane = 0, product = 0;
+        static const int batch[3] = { 1, 4, 4 }, wide[3] = { 1, 2, 4 };
+        for (int g = 0; g < 3; g++)
+            for (int b = 0; b < batch[g]; b++, plane++, product += wide[g]) {
+                const vec part = emulated_gemm(vec(v.begin() + (int64_t)plane * R * C, v.begin() + (int64_t)(plane + 1) * R * C),
+                                               vec(u.begin() + (int64_t)product * C * C, u.begin() + (int64_t)(product + wide[g]) * C * C), 1, 1, R, wide[g] * C, C, 1, false);
+                m.insert(m.end(), part.begin(), part.end());
+            }
+        aopt_upsample_input in; aopt_upsample_output out;
+        memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
+        in.x = dx.p; in.v = dv.p; in.v_plane = (int64_t)R * C; in.frames = T; in.H = H; in.W = W; in.C = C; in.phases = phases;
+        out.m = dm.p; out.alpha = alpha; out.bias = db.p; out.y = dy.p; out.r = dr.p; out.frames = T; out.H = H; out.W = W; out.C = out.norm_c = C;
+        out.factor_t = ft; out.skip = skip; out.ratio = 1;
+        if (sc) { out.shortcut = ds.p; out.shortcut_c = sc; out.shortcut_scale = 0.5f; out.ratio = sc / C; }
+        vec emulated = upsample_output_ref(m, out, bias, shortcut);
+        round_half(emulated);
+        /* exact: upsample, convolve, add */
+        vec up((size_t)T * 4 * H * W * C);
+        for (size_t i = 0; i < up.size(); i++) {
+            const int c = (int)(i % C), z = (int)(i / C % (2 * W)), q = (int)(i / C / (2 * W) % (2 * H)), t = (int)(i / C / (2 * W) / (2 * H));
+            up[i] = x[((((size_t)(t / phases) * H + q / 2) * W + z / 2) * phases + t % phases) * C + c];
+        }
+        vec exact = direct_conv(up, w, T, 2 * H, 2 * W, C, C, 1), zero((size_t)25 * R * C, 0.0);
+        const vec rest = upsample_output_ref(zero, out, bias, shortcut);
+        for (size_t i = 0; i < exact.size(); i++) exact[i] += rest[i];
+
+        for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 2); path++) {
+                dv.poison(); dm.poison(); dy.poison();
+                CALL(aopt_cuda_upsample_input(&in, 0, &err));
+                CHECK_SNR(dv.get(), v, v_exact, "input, H %d W %d C %d", H, W, C);
+                CALL(aopt_cuda_upsample_gemm(path ? blas : NULL, dv.p, in.v_plane, du.p, dm.p, R, C, C, 0, &err));
+                CALL(aopt_cuda_upsample_output(&out, 0, &err));
+                CHECK_SNR(dy.get(), emulated, exact, "H %d W %d C %d frames %d shortcut %d path %d", H, W, C, T, sc, path);
+                const vec r = norm_ref(dy.get(), C, C);
+                CHECK(snr(dr.get(), r) > 115, "r: %.1f dB", snr(dr.get(), r));
+            }
+    }
+}
+
+/* ---- small layers of the decoder -------------------------------------------------------------------- */
+static void test_add_norm(void)
+{
+    static const int cases[][2] = { { 1, 8 }, { 37, 24 }, { 19, 1024 } };
+    for (const int *s : cases) {
+        const int P = s[0], C = s[1];
+        const vec a = random_half((int64_t)P * C, 91, 1.0), b = random_half((int64_t)P * C, 92, 3.0), gamma = random_vec(C, 93, 1.0);
+        vec sum(a.size()), want(a.size());
+        for (size_t i = 0; i < a.size(); i++) sum[i] = half_of(a[i] + b[i]);
+        const vec r = norm_ref(sum, C, C);
+        device<__half> da(a), db(b), dy((int64_t)P * C);
+        device<float> dr(P), dg(gamma);
+        CALL(aopt_cuda_add_norm(da.p, db.p, dy.p, dr.p, P, C, C, 0, &err));
+        CHECK(dy.get() == sum, "P %d C %d: sums differ", P, C);
+        CHECK(snr(dr.get(), r) > 115, "r: %.1f dB", snr(dr.get(), r));
+        CALL(aopt_cuda_norm(dy.p, dr.p, dg.p, dy.p, P, C, 0, &err));
+        for (size_t i = 0; i < a.size(); i++) want[i] = sum[i] * r[i / C] * (double)(float)gamma[i % C];
+        vec rounded = want;
+        round_half(rounded);
+        CHECK_SNR(dy.get(), rounded, want, "norm, P %d C %d", P, C);
+    }
+}
+
+static void test_max_abs(void)
+{
+    vec x = random_half(70001, 94, 1.0);
+    device<float> top(vec(1, 0.0));
+    x[70000] = -777.0;
+    device<__half> d(x);
+    CALL(aopt_cuda_max_abs(d.p, d.n, top.p, 0, &err));
+    CHECK(top.get()[0] == 777.0, "%g", top.get()[0]);
+    CALL(aopt_cuda_max_abs(d.p, 100, top.p, 0, &err));
+    CHECK(top.get()[0] == 777.0, "a smaller maximum replaced it: %g", top.get()[0]);
+    x[5] = NAN;
+    d.put(x);
+    CALL(aopt_cuda_max_abs(d.p, d.n, top.p, 0, &err));
+    CHECK(top.get()[0] != top.get()[0], "NaN went unnoticed: %g", top.get()[0]);
+}
+
+static void test_point_in(void)
+{
+    const int P = 45, ci = 48, C = 56, stride = 61;
+    const vec x = random_vec((int64_t)ci * stride, 95, 1.0), w = random_vec((int64_t)ci * C, 96, 0.2), bias = random_vec(C, 97, 0.5);
+    vec want((size_t)P * C);
+    for (int p = 0; p < P; p++)
+        for (int c = 0; c < C; c++) {
+            double s = (double)(float)bias[(size_t)c];
+            for (int k = 0; k < ci; k++) s += (double)(float)w[(size_t)k * C + c] * (double)(float)x[(size_t)k * stride + p];
+            want[(size_t)p * C + c] = s;
+        }
+    vec rounded = want;
+    round_half(rounded);
+    device<float> dx(x), dw(w), db(bias);
+    device<__half> dy((int64_t)P * C);
+    CALL(aopt_cuda_point_in(dx.p, stride, dw.p, db.p, dy.p, P, ci, C, 0, &err));
+    CHECK_SNR(dy.get(), rounded, want, "point convolution");
+}
+
+static void test_softmax_half(void)
+{
+    static const int cases[][2] = { { 1, 1 }, { 3, 7 }, { 5, 1000 } };
+    for (const int *s : cases) {
+        const int rows = s[0], n = s[1];
+        const vec x = random_vec((int64_t)rows * n, 98, 20.0);
+        vec want(x.size());
+        for (int i = 0; i < rows; i++) {
+            double top = -1e300, sum = 0;
+            for (int j = 0; j < n; j++) top = std::max(top, 0.25 * (double)(float)x[(size_t)i * n + j]);
+            for (int j = 0; j < n; j++) sum += exp(0.25 * (double)(float)x[(size_t)i * n + j] - top);
+            for (int j = 0; j < n; j++) want[(size_t)i * n + j] = 32768.0 * exp(0.25 * (double)(float)x[(size_t)i * n + j] - top) / sum;
+        }
+        vec rounded = want;
+        round_half(rounded);
+        device<float> dx(x);
+        device<__half> dy((int64_t)rows * n);
+        CALL(aopt_cuda_softmax_half(dx.p, dy.p, rows, n, 0.25f, 32768.0f, 0, &err));
+        CHECK_SNR(dy.get(), rounded, want, "softmax, %d rows of %d", rows, n);
+    }
+}
+
+/* ---- head ------------------------------------------------------------------------------------------ */
+static void test_head(void)
+{
+    const int T = 3, H = 5, W = 7, ci = 40, P = H * W;
+    static double form[81];
+    const aopt_conv_form f = { form, 9, 9, 1 };
+    aopt_head_form(form);
+    const vec act = random_half((int64_t)(T + 2) * P * ci, 81, 1.0), bias = random_vec(12, 82, 0.1);
+    vec w = random_vec((int64_t)12 * ci * 27, 83, 0.03);
+    for (double &q : w) q = (double)(float)q;
+    vec conv = direct_conv(act, w, T, H, W, ci, 12, 3), exact((size_t)3 * T * 4 * P);
+    vec u = weights_ref(w, f, 12, ci, 3), emulated(exact.size());
+    device<__half> da(act), du((int64_t)27 * 12 * ci), dg((int64_t)T * P * AOPT_HEAD_ROW);
+    device<float> dw(w), db(bias), dvideo((int64_t)exact.size());
+    float alpha = 0;
+    CALL(aopt_cuda_conv_weights(&f, dw.p, 12, ci, 3, du.p, &alpha, &err));
+    for (double &q : u) q /= alpha;
+    round_half(u);
+    const vec m = emulated_gemm(act, u, 1, T, P, 108, ci, 3, !aopt_cuda_has_wgmma());
+    for (size_t i = 0; i < exact.size(); i++) {
+        const int z = (int)(i % (2 * W)), q = (int)(i / (2 * W) % (2 * H)), t = (int)(i / (4 * P) % T), c = (int)(i / (4 * P) / T), o = c * 4 + z % 2 * 2 + q % 2;
+        double s = 0;
+        for (int k = 0; k < 9; k++) {
+            const int y = q / 2 + k / 3 - 1, x = z / 2 + k % 3 - 1;
+            if (y >= 0 && y < H && x >= 0 && x < W) s += m[(((size_t)t * H + y) * W + x) * 108 + k * 12 + o];
+        }
+        emulated[i] = std::min(1.0, std::max(-1.0, alpha * s + bias[(size_t)o]));
+        exact[i] = std::min(1.0, std::max(-1.0, conv[(((size_t)t * H + q / 2) * W + z / 2) * 12 + o] + bias[(size_t)o]));
+    }
+    aopt_tapgemm g;
+    memset(&g, 0, sizeof g);
+    g.batch = 1; g.frames = T; g.rows = P; g.n = AOPT_HEAD_N; g.k = ci; g.taps = 3; g.alpha = 1.0f;
+    g.a = da.p; g.a_row = ci; g.w = du.p; g.w_row = ci; g.c = dg.p; g.c_row = AOPT_HEAD_ROW;
+    CALL(aopt_cuda_tapgemm(aopt_cuda_has_wgmma() ? NULL : blas, &g, 0, &err));
+    CALL(aopt_cuda_head(dg.p, alpha, db.p, dvideo.p, (int64_t)T * 4 * P, T, H, W, 0, &err));
+    CHECK_SNR(dvideo.get(), emulated, exact, "head");
+}
+
+int main(int argc, char **argv)
+{
+    int gpus = 0;
+    small = argc > 1 && strcmp(argv[1], "small") == 0;
+    RUN(test_wino_matrices);
+    RUN(test_upsample_form);
+    if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
+        printf("no CUDA device: kernels not tested\n");
+        return check_report();
+    }
+    printf("wgmma kernels: %s\n", aopt_cuda_has_wgmma() ? "yes" : "no");
+    if (!small && cublasCreate(&blas) != CUBLAS_STATUS_SUCCESS) { printf("FAIL cublasCreate\n"); return 1; }
+    RUN(test_tapgemm);
+    RUN(test_tapgemm_alpha_bias);
+    RUN(test_tapgemm_plans_equal_bits);
+    RUN(test_tapgemm_refuses);
+    RUN(test_conv_weights);
+    RUN(test_norm);
+    RUN(test_wino_input);
+    RUN(test_wino_output);
+    RUN(test_wino_conv);
+    RUN(test_wino_large_activations);
+    RUN(test_upsample);
+    RUN(test_add_norm);
+    RUN(test_max_abs);
+    RUN(test_point_in);
+    RUN(test_softmax_half);
+    RUN(test_head);
+    return check_report();
+}
