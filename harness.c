@@ -914,7 +914,7 @@ static int build_candidate(const char *tree, const char *so, const char *tmp, do
 
 /* With --scope library, the frozen half of autoopt_kernels.cuh (all above the line that holds KERNELS_MARK) must be the
    repository's.  AOPT_E_VALUE if not. */
-#define KERNELS_MARK "end of the frozen half"
+#define KERNELS_MARK "end of the judge's half"
 static aopt_status build_check_kernels(const char *tree, const char *incumbent, aopt_error *err)
 {
     char path[PATH_CAP], base[PATH_CAP];
