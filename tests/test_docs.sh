@@ -125,7 +125,7 @@ sed -n 's/^    5\. judge *//p' AGENTS.md >"$work/lines"
 check "AGENTS.md: the attempt; unchanged code has nothing to do" run_lines 3 <"$work/lines"
 page_commands program.md '1. Setting up' | grep -E '^\./harness make-latent --shape 9' >"$work/lines"
 check "program.md: the small input" run_lines 0 <"$work/lines"
-check "it is where goals.json looks" [ -s "$(grep -A1 '"wan22-medium"' goals.json | sed -n 's/.*"input": "\([^"]*\)".*/\1/p')" ]
+check "it is where goals.json looks" [ -s "$(grep '"wan22-medium"' goals.json | sed -n 's/.*"input": "\([^"]*\)".*/\1/p')" ]
 check "status speaks of this machine's row" expect 0 'attempts  0, 0 kept' ./harness status
 
 # --- the workflow: shallow and detached -------------------------------------------------------------------------------
