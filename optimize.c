@@ -1,0 +1,840 @@
+/* optimize.c - the decoder under optimisation.  The agent edits this file and no other.
+
+   On a CPU: the library's own decoder, opened once, frame after frame.
+   On a GPU: fp16, channels-last, through the library's fast layers; `make_plan` is the table of layers and the scheme of each. */
+#include "autoopt.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct state {
+    aopt_vae_decoder *decoder;
+    int64_t T, h, w;
+    float *video;                       /* of the call in progress, [3][F][16h][16w] */
+} state;
+
+/* aopt_frame_fn: a finished frame [3][H][W] into its place. */
+static int place_frame(void *user, const float *frame, int64_t index, int64_t H, int64_t W)
+{
+    const state *s = (const state *)user;
+    const int64_t F = aopt_vae_frames(s->T);
+    int64_t c;
+    for (c = 0; c < 3; c++)
+        memcpy(s->video + (c * F + index) * H * W, frame + c * H * W, (size_t)(H * W) * sizeof(float));
+    return 0;
+}
+
+static aopt_status decode(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err)
+{
+    state *s = (state *)ctx;
+    s->video = (float *)video->data;
+    aopt_vae_decoder_reset(s->decoder);
+    return aopt_vae_decoder_step(s->decoder, (const float *)latent->data, s->T, s->T * s->h * s->w, place_frame, s, err);
+}
+
+static void close_decoder(void *ctx)
+{
+    state *s = (state *)ctx;
+    aopt_vae_decoder_close(s->decoder);
+    free(s);
+}
+
+static aopt_status build_cpu(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
+{
+    aopt_vae_options options;
+    aopt_status st;
+    state *s = (state *)malloc(sizeof *s);
+    if (!s) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    s->T = shape->dim[1];
+    s->h = shape->dim[2];
+    s->w = shape->dim[3];
+    memset(&options, 0, sizeof options);
+    options.threads = device->threads;
+    options.profile = device->profile;
+    st = aopt_vae_decoder_open((const aopt_vae *)model->bound, s->h, s->w, &options, &s->decoder, err);
+    if (st != AOPT_OK) {
+        free(s);
+        return st;
+    }
+    out->ctx = s;
+    out->decode = decode;
+    out->close = close_decoder;
+    snprintf(out->info, sizeof out->info, "the library's fp32 decoder, all latent frames in one step");
+    return AOPT_OK;
+}
+
+#ifdef __CUDACC__
+/* ==== GPU =============================================================================================== */
+#include <cublas_v2.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+/* What may be tuned beside the plan. */
+typedef struct tuning {
+    int chunk;                          /* latent frames that go through the network together */
+    int cublas;                         /* 1 = no wgmma even where there is some */
+    int64_t memory;                     /* bytes on the device that the work space may fill up to */
+} tuning;
+static const tuning shipped = { 4, 0, (int64_t)21 << 30 };
+enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
+
+/* What lies between layers, fp16 channels-last.  A, B: a stage's input, by turns; Y: the stream inside a stage, with two frames
+   of room in front; T: inside a block. */
+enum { NONE = -1, LATENT, A, B, Y, T, BUFFERS };
+/* Values that share a power of two, in the order of computation: scale 1 + 2*level is a level's stream, the next one the inside of its blocks. */
+enum { LATENT_SCALE, SCALES = 9 };
+
+typedef enum scheme {
+    POINT_IN,       /* the latent's mean and std and its 1x1 convolution, in f32 */
+    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(4x4,3x3) over height and width, time taps in the GEMM */
+    POINT,          /* 1x1 */
+    QKV, ATTEND, PROJECT,
+    TIME,           /* 3x1x1 */
+    UPSAMPLE,       /* nearest 2x and 3x3 as 25 products, and the stage's shortcut */
+    HEAD            /* 3x3x3 to 12 channels, clamp, video */
+} scheme;
+
+typedef struct layer {
+    char name[40];
+    scheme how;
+    int level, from, to, add;           /* buffers; add: residual */
+    const aopt_conv_weights *w;         /* read while building */
+    const aopt_norm_weights *norm;
+    int groups;                         /* parts of the output channels that are padded each on its own */
+    int in_scale, out_scale;            /* NONE: normalised, or not kept times anything */
+    int shortcut, ratio, factor_t;      /* UPSAMPLE: the buffer of the stage's input, its channels over the output's, frames per frame */
+    int ci, co, norm_co;                /* channels, padded to multiples of 8; norm_co: real ones of the output */
+    int shortcut_c;
+    int64_t H, W;                       /* of the input */
+    int part;                           /* frames that the work space holds at a time */
+    int64_t gamma_at, bias_at, matrix_at;       /* in `params`; -1: none */
+    float unit;                         /* 2^-s of the weights */
+    __half *u, *history;                /* history: the last two frames of the input */
+    float *history_r;
+} layer;
+
+enum { LAYERS = 64 };
+typedef struct gpu {
+    layer plan[LAYERS];
+    int layer_n;
+    int64_t T, h, w;
+    int chunk;
+    __half *buffer[BUFFERS];
+    float *r[BUFFERS];
+    int64_t buffer_n[BUFFERS], r_n[BUFFERS];    /* elements */
+    int exponent[SCALES];               /* a value is kept times 2^exponent */
+    float *params, *host_params;        /* device; host, unscaled, with as much room again */
+    int64_t params_n;
+    char *arena, *work;
+    int64_t work_n;
+    void *blas_work;
+    cublasHandle_t blas, gemm_blas;     /* gemm_blas NULL: wgmma */
+    float *top;                         /* device [SCALES], while calibrating; else NULL */
+    aopt_profile *profile;
+    double lap;
+} gpu;
+
+typedef struct chunk { const float *latent; float *video; int64_t latent_channel, video_channel, frames[AOPT_VAE_STAGES]; int first; } chunk;
+
+#define TRY(call) do { const cudaError_t e_ = (call); if (e_ != cudaSuccess) return aopt_fail(err, e_ == cudaErrorMemoryAllocation ? AOPT_E_MEMORY : AOPT_E_CUDA, "%s: %s", #call, cudaGetErrorString(e_)); } while (0)
+#define TRY_BLAS(call) do { const cublasStatus_t e_ = (call); if (e_ != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "%s: cuBLAS status %d", #call, (int)e_); } while (0)
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int pad8(int c) { return (c + 7) / 8 * 8; }
+static int64_t tiles_of(const layer *l) { return div_up(l->H, 4) * div_up(l->W, 4); }
+static int64_t centres_of(const layer *l) { return (l->H / 2 + 1) * (l->W / 2 + 1); }
+static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
+
+/* ---- the plan ---- */
+
+static layer *add_layer(gpu *g, scheme how, const char *name, int level, int from, int to, const aopt_conv_weights *w, const aopt_norm_weights *norm)
+{
+    layer *l = &g->plan[g->layer_n++];
+    memset(l, 0, sizeof *l);
+    l->how = how;
+    snprintf(l->name, sizeof l->name, "%d %s", level, name);
+    l->level = level; l->from = from; l->to = to; l->add = NONE; l->shortcut = NONE;
+    l->w = w; l->norm = norm;
+    l->groups = how == QKV ? 3 : how == TIME ? 2 : 1;
+    l->ci = w ? pad8(w->ci) : 0;
+    l->norm_co = w ? w->co / l->groups : 0;
+    l->co = pad8(l->norm_co) * l->groups;
+    l->H = g->h << level; l->W = g->w << level;
+    l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
+    l->out_scale = to == T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
+    return l;
+}
+
+static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int from, int to)
+{
+    const char *kind = b->ci == b->co ? "3x3x3" : "3x3x3 first";
+    if (b->shortcut.weight) add_layer(g, POINT, "shortcut", level, from, to, &b->shortcut, NULL);
+    add_layer(g, WINOGRAD, kind, level, from, T, &b->conv1, &b->norm1);
+    add_layer(g, WINOGRAD, "3x3x3", level, T, to, &b->conv2, &b->norm2)->add = b->shortcut.weight ? to : from;
+}
+
+static void make_plan(gpu *g, const aopt_vae *vae)
+{
+    const aopt_coder_weights *d = &vae->decoder;
+    const aopt_attention_weights *a = &d->middle1;
+    int i, j, x = A;
+    layer *l;
+
+    add_layer(g, POINT_IN, "latent", 0, NONE, LATENT, &vae->conv2, NULL)->out_scale = LATENT_SCALE;
+    add_layer(g, WINOGRAD, "conv1", 0, LATENT, A, &d->conv1, NULL);
+    add_block(g, 0, &d->middle0, A, A);
+    l = add_layer(g, QKV, "qkv", 0, A, T, &a->to_qkv, &a->norm); l->out_scale = NONE;
+    l = add_layer(g, ATTEND, "attention", 0, T, Y, NULL, NULL); l->ci = pad8(a->c); l->co = l->ci; l->norm_co = a->c; l->out_scale = NONE;
+    l = add_layer(g, PROJECT, "projection", 0, Y, A, &a->proj, NULL); l->in_scale = NONE;
+    add_block(g, 0, &d->middle2, A, A);
+    for (i = 0; i < AOPT_VAE_STAGES; i++) {
+        const aopt_stage_weights *s = &d->stage[i];
+        for (j = 0; j < s->block_n; j++) add_block(g, i, &s->block[j], j ? Y : x, Y);
+        if (s->factor_s == 1) break;
+        if (s->factor_t == 2) add_layer(g, TIME, "time conv", i, Y, T, &s->time_conv, NULL);
+        l = add_layer(g, UPSAMPLE, "upsample", i, Y, x == A ? B : A, &s->resample, NULL);
+        l->shortcut = x; l->shortcut_c = pad8(s->ci); l->ratio = s->ci / s->co; l->factor_t = s->factor_t; l->out_scale = 1 + 2 * (i + 1);
+        x = l->to;
+    }
+    add_layer(g, HEAD, "head", i, Y, NONE, &d->head_conv, &d->head_norm)->out_scale = NONE;
+}
+
+/* NULL, or what of this model the fast layers cannot do. */
+static const char *unsupported(const aopt_vae *vae)
+{
+    const aopt_coder_weights *d = &vae->decoder;
+    int i;
+    for (i = 0; i < AOPT_VAE_STAGES - 1; i++) {
+        const aopt_stage_weights *s = &d->stage[i];
+        if (s->factor_s != 2 || s->factor_t != (i < 2 ? 2 : 1)) return "other upsampling than 2x2x2 twice, then 1x2x2";
+        if (s->ci != s->co && s->ci != 2 * s->co) return "a shortcut that is neither 1:1 nor 2:1";
+    }
+    return d->stage[i].factor_s != 1 || d->stage[i].factor_t != 1 || d->head_conv.co != 12 ? "another last stage" : NULL;
+}
+
+/* Bytes of work space for n frames. */
+static int64_t work_bytes(const layer *l, int64_t n)
+{
+    const int64_t P = l->H * l->W;
+    switch (l->how) {
+        case WINOGRAD: return align(72 * (n + 2) * tiles_of(l) * l->ci) + 72 * n * tiles_of(l) * l->co;
+        case UPSAMPLE: return align(18 * n * centres_of(l) * l->ci) + 50 * n * centres_of(l) * l->co;
+        case HEAD:     return align(2 * (n + 2) * P * l->ci) + 2 * n * P * AOPT_HEAD_ROW;
+        case QKV:      return 2 * n * P * l->ci;
+        case PROJECT:  return 2 * n * P * l->co;
+        case ATTEND:   return align(4 * P * least(P, (1 << 26) / P + 1)) + 2 * P * least(P, (1 << 26) / P + 1);
+        default:       return 0;
+    }
+}
+
+/* Elements of u. */
+static int64_t weights_n(const layer *l)
+{
+    const int64_t pair = (int64_t)l->co * l->ci;
+    switch (l->how) {
+        case WINOGRAD: return 3 * AOPT_WINO_PRODUCTS * pair;
+        case UPSAMPLE: return AOPT_UPSAMPLE_PRODUCTS * pair;
+        case HEAD:     return 27 * 12 * (int64_t)l->ci;
+        case TIME:     return 3 * pair;
+        case POINT: case QKV: case PROJECT: return pair;
+        default:       return 0;
+    }
+}
+
+static int taps_of(const layer *l) { return l->w->kt * l->w->kh * l->w->kw; }
+static int64_t most_frames(const gpu *g, int level) { return (int64_t)g->chunk << (level < 2 ? level : 2); }
+static int64_t frames_out(const gpu *g, const layer *l) { return most_frames(g, l->how == UPSAMPLE ? l->level + 1 : l->level); }
+
+static void demand(gpu *g, int buffer, int64_t frames, int64_t P, int C)
+{
+    if (buffer < 0) return;
+    if (frames * P * C > g->buffer_n[buffer]) g->buffer_n[buffer] = frames * P * C;
+    if (frames * P > g->r_n[buffer]) g->r_n[buffer] = frames * P;
+}
+
+static char *take(char *base, int64_t *used, int64_t bytes)
+{
+    char *p = base ? base + *used : NULL;
+    *used += align(bytes);
+    return p;
+}
+
+/* Lay out the device memory but the work space; base NULL only counts. */
+static int64_t place(gpu *g, char *base)
+{
+    int64_t used = 0;
+    int i;
+    for (i = 0; i < BUFFERS; i++) {
+        g->buffer[i] = (__half *)take(base, &used, 2 * g->buffer_n[i]);
+        g->r[i] = (float *)take(base, &used, 4 * g->r_n[i]);
+    }
+    for (i = 0; i < g->layer_n; i++) {
+        layer *l = &g->plan[i];
+        const int64_t P = l->H * l->W;
+        const int keeps = l->how == WINOGRAD || l->how == TIME || l->how == HEAD;
+        l->u = (__half *)take(base, &used, 2 * weights_n(l));
+        l->history = keeps ? (__half *)take(base, &used, 4 * P * l->ci) : NULL;
+        l->history_r = keeps && l->norm ? (float *)take(base, &used, 8 * P) : NULL;
+    }
+    g->params = (float *)take(base, &used, 4 * g->params_n);
+    g->blas_work = take(base, &used, 32 << 20);
+    return used;
+}
+
+/* Sizes of everything; no device needed.  Returns the least and the most work space that the plan can use. */
+static void measure(gpu *g, int64_t *least_work, int64_t *most_work)
+{
+    int i;
+    *least_work = *most_work = 1;
+    for (i = 0; i < g->layer_n; i++) {
+        layer *l = &g->plan[i];
+        const int64_t F = most_frames(g, l->level), P = l->H * l->W, out = frames_out(g, l);
+        const int64_t most = work_bytes(l, out), few = work_bytes(l, least(out, 2)), weights = l->w ? 4 * (int64_t)l->co * l->ci * taps_of(l) : 0;
+        demand(g, l->from, F + (l->from == Y ? 2 : 0), P, l->ci * (l->how == ATTEND ? 3 : 1));
+        demand(g, l->to, out + (l->to == Y ? 2 : 0), l->how == UPSAMPLE ? 4 * P : P, l->co);
+        l->gamma_at = l->norm ? g->params_n : -1; g->params_n += l->norm ? l->ci : 0;
+        l->bias_at = l->w ? g->params_n : -1; g->params_n += l->co;
+        l->matrix_at = l->how == POINT_IN ? g->params_n : -1; g->params_n += l->how == POINT_IN ? l->ci * l->co : 0;
+        g->params_n = (g->params_n + 3) / 4 * 4;
+        if (few > *least_work) *least_work = few;
+        if (weights > *least_work) *least_work = weights;       /* they pass through the work space */
+        if (most > *most_work) *most_work = most;
+    }
+    if (*most_work < *least_work) *most_work = *least_work;
+}
+
+/* Parts of about equal size that fit into the work space; even ones where frames come in pairs. */
+static void cut(gpu *g)
+{
+    int i;
+    for (i = 0; i < g->layer_n; i++) {
+        layer *l = &g->plan[i];
+        const int64_t F = frames_out(g, l), even = l->how == UPSAMPLE && l->factor_t == 2 ? 2 : 1;
+        int64_t n = F;
+        while (n > even && work_bytes(l, n) > g->work_n) n -= even;
+        l->part = (int)(div_up(div_up(F, div_up(F, n)), even) * even);
+    }
+}
+
+/* ---- running it ---- */
+
+/* Profile: the time since the last call goes to this step. */
+static void lap(gpu *g, const layer *l, const char *what, double flops)
+{
+    char name[64];
+    double now;
+    if (!g->profile) return;
+    cudaDeviceSynchronize();
+    now = aopt_seconds();
+    snprintf(name, sizeof name, "%s%s%s", l->name, *what ? ", " : "", what);
+    aopt_profile_add(g->profile, name, now - g->lap, flops, 0.0);
+    g->lap = aopt_seconds();
+}
+
+static __half *data(const gpu *g, const layer *l, int buffer, int C) { return g->buffer[buffer] + (buffer == Y ? 2 * l->H * l->W * C : 0); }
+static float power(const gpu *g, int scale) { return scale == NONE ? 1.0f : (float)ldexp(1.0, g->exponent[scale]); }
+static float alpha_of(const gpu *g, const layer *l) { return l->unit * power(g, l->out_scale) / power(g, l->in_scale); }
+
+static aopt_status gemm(const gpu *g, int batch, int64_t frames, int64_t rows, int n, int k, int taps, const __half *a, const __half *w, __half *c, float alpha, const float *bias, aopt_error *err)
+{
+    aopt_tapgemm t;
+    memset(&t, 0, sizeof t);
+    t.batch = batch; t.frames = frames; t.rows = rows; t.n = n; t.k = k; t.taps = taps; t.alpha = alpha; t.bias = bias;
+    t.a = a; t.a_row = k; t.a_batch = (frames + taps - 1) * rows * k;
+    t.w = w; t.w_row = k; t.w_batch = (int64_t)taps * n * k;
+    t.c = c; t.c_row = pad8(n); t.c_batch = frames * rows * t.c_row;
+    return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
+}
+
+/* The last two of F frames of n elements become the history; frames before the clip are zeros. */
+static aopt_status keep(void *history, const void *x, int64_t F, int64_t bytes, int first, aopt_error *err)
+{
+    char *h = (char *)history;
+    if (F >= 2) { TRY(cudaMemcpyAsync(h, (const char *)x + (F - 2) * bytes, 2 * bytes, cudaMemcpyDeviceToDevice, 0)); return AOPT_OK; }
+    if (first) TRY(cudaMemsetAsync(h, 0, bytes, 0));
+    else TRY(cudaMemcpyAsync(h, h + bytes, bytes, cudaMemcpyDeviceToDevice, 0));
+    TRY(cudaMemcpyAsync(h + bytes, x, bytes, cudaMemcpyDeviceToDevice, 0));
+    return AOPT_OK;
+}
+
+static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, tiles = tiles_of(l), F = c->frames[l->level];
+    const __half *x = data(g, l, l->from, l->ci);
+    const float *r = l->norm ? g->r[l->from] : NULL;
+    __half *y = data(g, l, l->to, l->co);
+    aopt_status st = AOPT_OK;
+    int64_t f, n;
+    for (f = 0; f < F && !st; f += n) {
+        aopt_wino_input in;
+        aopt_wino_output out;
+        memset(&in, 0, sizeof in);
+        memset(&out, 0, sizeof out);
+        n = least(l->part, F - f);
+        in.x = x + f * P * l->ci;
+        in.r = r ? r + f * P : NULL;
+        if (f) { in.history = in.x - 2 * P * l->ci; in.r_history = r ? in.r - 2 * P : NULL; }
+        else if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
+        in.gamma = r ? g->params + l->gamma_at : NULL;
+        in.v = (__half *)g->work;
+        in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci;
+        out.m = (__half *)(g->work + align(72 * (n + 2) * tiles * l->ci));
+        out.alpha = alpha_of(g, l);
+        out.bias = g->params + l->bias_at;
+        out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
+        out.y = y + f * P * l->co;
+        out.r = g->r[l->to] + f * P;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
+        st = aopt_cuda_wino_input(&in, 0, err);
+        lap(g, l, "input", 0.0);
+        if (!st) st = gemm(g, AOPT_WINO_PRODUCTS, n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
+        lap(g, l, "gemm", 216.0 * (double)(n * tiles) * l->co * l->ci);
+        if (!st) st = aopt_cuda_wino_output(&out, 0, err);
+        lap(g, l, "output", 0.0);
+    }
+    if (!st) st = keep(l->history, x, F, 2 * P * l->ci, c->first, err);
+    if (!st && r) st = keep(l->history_r, r, F, 4 * P, c->first, err);
+    lap(g, l, "history", 0.0);
+    return st;
+}
+
+/* A time convolution skips the clip's first frame and starts from zeros at the second: frame 0 moves out of the way for the upsampling. */
+static aopt_status run_time(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, frame = P * l->ci, F = c->frames[l->level] - (c->first ? 1 : 0);
+    __half *front = g->buffer[Y];               /* two frames, then the stream */
+    aopt_status st = AOPT_OK;
+    if (c->first) {
+        TRY(cudaMemcpyAsync(front, front + 2 * frame, 2 * frame, cudaMemcpyDeviceToDevice, 0));
+        TRY(cudaMemsetAsync(front + frame, 0, 4 * frame, 0));
+    } else {
+        TRY(cudaMemcpyAsync(front, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+    }
+    TRY(cudaMemcpyAsync(l->history, front + c->frames[l->level] * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+    if (F > 0) st = gemm(g, 1, F, P, l->co, l->ci, 3, front + (c->first ? frame : 0), l->u, g->buffer[T], alpha_of(g, l), g->params + l->bias_at, err);
+    lap(g, l, "", 6.0 * (double)(F * P) * l->co * l->ci);
+    return st;
+}
+
+/* Frames f to f+n of the upsampling's input into v. */
+static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, const chunk *c, __half *v, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, R = centres_of(l), plane = n * R * l->ci;
+    aopt_upsample_input in;
+    aopt_status st = AOPT_OK;
+    memset(&in, 0, sizeof in);
+    in.v = v; in.v_plane = plane; in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.phases = l->factor_t;
+    if (l->factor_t == 1) in.x = data(g, l, Y, l->ci) + f * P * l->ci;
+    else if (!c->first) in.x = g->buffer[T] + f * P * l->ci;
+    else if (f) in.x = g->buffer[T] + (f - 1) * P * l->ci;
+    else {                                      /* the clip's first frame, which no time convolution saw */
+        in.x = g->buffer[Y];
+        in.frames = in.phases = 1;
+        st = aopt_cuda_upsample_input(&in, 0, err);
+        if (n == 1 || st) return st;
+        in.x = g->buffer[T];
+        in.frames = n - 1; in.phases = 2;
+        in.v = v + R * l->ci;
+    }
+    return aopt_cuda_upsample_input(&in, 0, err);
+}
+
+static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, F = c->frames[l->level + 1], R = centres_of(l), skip = c->first ? l->factor_t - 1 : 0;
+    aopt_status st = AOPT_OK;
+    int64_t f, n;
+    for (f = 0; f < F && !st; f += n) {
+        __half *v = (__half *)g->work, *m;
+        aopt_upsample_output out;
+        n = least(l->part - (f == 0 ? skip : 0), F - f);        /* parts start at the earlier frame of a pair */
+        m = (__half *)(g->work + align(18 * n * R * l->ci));
+        memset(&out, 0, sizeof out);
+        out.m = m; out.alpha = alpha_of(g, l); out.bias = g->params + l->bias_at;
+        out.shortcut = g->buffer[l->shortcut] + (f + skip) / l->factor_t * P * l->shortcut_c;
+        out.shortcut_scale = power(g, l->out_scale) / power(g, l->in_scale);
+        out.shortcut_c = l->shortcut_c; out.ratio = l->ratio;
+        out.factor_t = l->factor_t; out.skip = (int)((f + skip) % l->factor_t);
+        out.y = g->buffer[l->to] + f * 4 * P * l->co; out.r = g->r[l->to] + f * 4 * P;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
+        st = upsample_input(g, l, f, n, c, v, err);
+        lap(g, l, "input", 0.0);
+        if (!st) st = aopt_cuda_upsample_gemm(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, 0, err);
+        lap(g, l, "gemm", 50.0 * (double)(n * R) * l->co * l->ci);
+        if (!st) st = aopt_cuda_upsample_output(&out, 0, err);
+        lap(g, l, "output", 0.0);
+    }
+    return st;
+}
+
+/* softmax(q k / sqrt(C)) v per frame, q in groups that bound the scores; scores in f32, probabilities in fp16 times 2^15. */
+static aopt_status run_attention(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, group = least(P, (1 << 26) / P + 1);
+    const int C = l->ci, row = 3 * C;
+    const float one = 1.0f, zero = 0.0f, down = 1.0f / 32768.0f;
+    float *scores = (float *)g->work;
+    __half *p = (__half *)(g->work + align(4 * P * group)), *y = data(g, l, Y, C);
+    int64_t f, q;
+    for (f = 0; f < c->frames[0]; f++)
+        for (q = 0; q < P; q += group) {
+            const __half *x = g->buffer[T] + f * P * row;
+            const int n = (int)least(group, P - q);
+            aopt_status st;
+            TRY_BLAS(cublasGemmEx(g->blas, CUBLAS_OP_T, CUBLAS_OP_N, (int)P, n, C, &one, x + C, CUDA_R_16F, row, x + q * row, CUDA_R_16F, row, &zero,
+                                  scores, CUDA_R_32F, (int)P, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+            st = aopt_cuda_softmax_half(scores, p, n, P, 1.0f / sqrtf((float)l->norm_co), 32768.0f, 0, err);
+            if (st) return st;
+            TRY_BLAS(cublasGemmEx(g->blas, CUBLAS_OP_N, CUBLAS_OP_N, C, n, (int)P, &down, x + 2 * C, CUDA_R_16F, row, p, CUDA_R_16F, (int)P, &zero,
+                                  y + (f * P + q) * C, CUDA_R_16F, C, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+        }
+    lap(g, l, "", 4.0 * (double)(c->frames[0] * P * P) * C);
+    return AOPT_OK;
+}
+
+static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, frame = P * l->ci, F = c->frames[l->level];
+    __half *act = (__half *)g->work;
+    aopt_status st = AOPT_OK;
+    int64_t f, n;
+    if (c->first) TRY(cudaMemsetAsync(l->history, 0, 4 * frame, 0));
+    for (f = 0; f < F && !st; f += n) {
+        __half *m;
+        n = least(l->part, F - f);
+        m = (__half *)(g->work + align(2 * (n + 2) * frame));
+        TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+        st = aopt_cuda_norm_silu(data(g, l, Y, l->ci) + f * frame, g->r[Y] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+        lap(g, l, "input", 0.0);
+        if (!st) st = gemm(g, 1, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
+        lap(g, l, "gemm", 6.0 * (double)(n * P) * AOPT_HEAD_N * l->ci);
+        if (!st) st = aopt_cuda_head(m, alpha_of(g, l), g->params + l->bias_at, c->video + f * 4 * P, c->video_channel, n, l->H, l->W, 0, err);
+        TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+        lap(g, l, "output", 0.0);
+    }
+    return st;
+}
+
+static aopt_status run_point(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t n = c->frames[l->level] * l->H * l->W;
+    __half *scratch = (__half *)g->work;
+    aopt_status st = AOPT_OK;
+    if (l->how == POINT_IN)
+        st = aopt_cuda_point_in(c->latent, c->latent_channel, g->params + l->matrix_at, g->params + l->bias_at, g->buffer[LATENT], n, l->ci, l->co, 0, err);
+    else if (l->how == POINT)
+        st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, data(g, l, l->to, l->co), alpha_of(g, l), g->params + l->bias_at, err);
+    else if (l->how == QKV) {
+        st = aopt_cuda_norm(g->buffer[l->from], g->r[l->from], g->params + l->gamma_at, scratch, n, l->ci, 0, err);
+        if (!st) st = gemm(g, 1, 1, n, l->co, l->ci, 1, scratch, l->u, g->buffer[T], alpha_of(g, l), g->params + l->bias_at, err);
+    } else {
+        st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, Y, l->ci), l->u, scratch, alpha_of(g, l), g->params + l->bias_at, err);
+        if (!st) st = aopt_cuda_add_norm(g->buffer[l->to], scratch, g->buffer[l->to], g->r[l->to], n, l->co, l->norm_co, 0, err);
+    }
+    lap(g, l, "", 2.0 * (double)n * l->ci * l->co);
+    return st;
+}
+
+static aopt_status run_layer(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+{
+    switch (l->how) {
+        case WINOGRAD: return run_winograd(g, l, c, err);
+        case ATTEND:   return run_attention(g, l, c, err);
+        case TIME:     return run_time(g, l, c, err);
+        case UPSAMPLE: return run_upsample(g, l, c, err);
+        case HEAD:     return run_head(g, l, c, err);
+        default:       return run_point(g, l, c, err);
+    }
+}
+
+/* Latent frames at .. at + n of T. */
+static aopt_status run_chunk(gpu *g, const float *latent, int64_t T_all, int64_t at, int64_t n, float *video, aopt_error *err)
+{
+    const int64_t hw = g->h * g->w;
+    aopt_status st = AOPT_OK;
+    chunk c;
+    int i;
+    c.latent = latent + at * hw;
+    c.latent_channel = T_all * hw;
+    c.video = video + (at ? 4 * at - 3 : 0) * 256 * hw;
+    c.video_channel = aopt_vae_frames(T_all) * 256 * hw;
+    c.first = at == 0;
+    for (i = 0; i < AOPT_VAE_STAGES; i++) c.frames[i] = i < 3 ? (n << i) - (c.first ? (1 << i) - 1 : 0) : c.frames[2];
+    if (g->profile) { cudaDeviceSynchronize(); g->lap = aopt_seconds(); }
+    for (i = 0; i < g->layer_n && !st; i++) {
+        const layer *l = &g->plan[i];
+        st = run_layer(g, l, &c, err);
+        if (!st && g->top && l->out_scale != NONE) {
+            const int64_t F = c.frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c.first ? 1 : 0);
+            if (F > 0) st = aopt_cuda_max_abs(data(g, l, l->to, l->co), F * l->H * l->W * l->co * (l->how == UPSAMPLE ? 4 : 1), g->top + l->out_scale, 0, err);
+        }
+    }
+    return st;
+}
+
+static aopt_status decode_gpu(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err)
+{
+    gpu *g = (gpu *)ctx;
+    aopt_status st = AOPT_OK;
+    int64_t at, n;
+    for (at = 0; at < g->T && !st; at += n) {
+        n = least(g->chunk, g->T - at);
+        st = run_chunk(g, (const float *)latent->data, g->T, at, n, (float *)video->data, err);
+    }
+    return st;
+}
+
+/* ---- building it ---- */
+
+/* f32 [co][ci][taps] with channels padded by zeros, outputs group by group. */
+static void pad_weights(const layer *l, const float *w, float *out)
+{
+    const int real = l->w->co / l->groups, taps = taps_of(l), padded = (l->how == HEAD ? 12 : l->co / l->groups);
+    int o, i;
+    memset(out, 0, sizeof(float) * (size_t)padded * (size_t)l->groups * (size_t)l->ci * (size_t)taps);
+    for (o = 0; o < l->w->co; o++)
+        for (i = 0; i < l->w->ci; i++)
+            memcpy(out + ((int64_t)(o / real * padded + o % real) * l->ci + i) * taps, w + ((int64_t)o * l->w->ci + i) * taps, sizeof(float) * (size_t)taps);
+}
+
+/* u of a layer.  host: room for the weights twice. */
+static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
+{
+    static double wino[AOPT_WINO_PRODUCTS * 9], up[AOPT_UPSAMPLE_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
+    float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
+    aopt_conv_form form;
+    aopt_error why;
+    aopt_status st = aopt_tensor_to_f32(l->w->weight, host, n, err);
+    if (st) return st;
+    if (co * l->ci * taps_of(l) == n) padded = host;
+    else pad_weights(l, host, padded);
+    TRY(cudaMemcpy(g->work, padded, sizeof(float) * (size_t)(co * l->ci * taps_of(l)), cudaMemcpyHostToDevice));
+    memset(&form, 0, sizeof form);
+    form.taps = l->w->kh * l->w->kw;
+    form.products = 1; form.form = &one;
+    if (l->how == WINOGRAD) { aopt_wino_form(wino); form.form = wino; form.products = AOPT_WINO_PRODUCTS; }
+    if (l->how == UPSAMPLE) { aopt_upsample_form(up); form.form = up; form.products = AOPT_UPSAMPLE_PRODUCTS; }
+    if (l->how == HEAD) { aopt_head_form(head); form.form = head; form.products = AOPT_HEAD_PRODUCTS; form.frames_first = 1; }
+    st = aopt_cuda_conv_weights(&form, (const float *)g->work, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
+    return st ? aopt_fail(err, st, "%s: %.400s", l->w->weight->name ? l->w->weight->name : "weight", why.message) : AOPT_OK;
+}
+
+/* Bias, gamma and the latent's matrix into host_params, unscaled. */
+static aopt_status load_params(gpu *g, const layer *l, const aopt_vae *vae, float *host, aopt_error *err)
+{
+    float *bias = g->host_params + l->bias_at;
+    aopt_status st = AOPT_OK;
+    int i, k;
+    if (l->norm) st = aopt_tensor_to_f32(l->norm->gamma, g->host_params + l->gamma_at, l->norm->c, err);
+    if (st || !l->w) return st;
+    st = aopt_tensor_to_f32(l->w->bias, host, l->w->co, err);
+    for (i = 0; i < l->w->co && !st; i++) bias[i / l->norm_co * (l->co / l->groups) + i % l->norm_co] = host[i];
+    if (st || l->how != POINT_IN) return st;
+    st = aopt_tensor_to_f32(l->w->weight, host, (int64_t)l->w->co * l->w->ci, err);
+    for (i = 0; i < l->w->co && !st; i++)
+        for (k = 0; k < l->w->ci; k++) {
+            bias[i] += host[i * l->w->ci + k] * vae->mean[k];
+            g->host_params[l->matrix_at + (int64_t)k * l->co + i] = host[i * l->w->ci + k] * vae->std[k];
+        }
+    return st;
+}
+
+/* host_params to the device, in the scales of now. */
+static aopt_status upload_params(gpu *g, aopt_error *err)
+{
+    float *scaled = g->host_params + g->params_n;
+    int64_t k;
+    int i;
+    memcpy(scaled, g->host_params, sizeof(float) * (size_t)g->params_n);
+    for (i = 0; i < g->layer_n; i++) {
+        const layer *l = &g->plan[i];
+        if (!l->w) continue;
+        for (k = 0; k < l->co; k++) scaled[l->bias_at + k] *= power(g, l->out_scale);
+        for (k = 0; l->matrix_at >= 0 && k < (int64_t)l->ci * l->co; k++) scaled[l->matrix_at + k] *= power(g, l->out_scale);
+    }
+    TRY(cudaMemcpy(g->params, scaled, sizeof(float) * (size_t)g->params_n, cudaMemcpyHostToDevice));
+    return AOPT_OK;
+}
+
+/* One clip of noise through the network; largest |x| of each scale, as kept. */
+static aopt_status calibration_pass(gpu *g, float *latent, float *video, int64_t frames, float top[SCALES], aopt_error *err)
+{
+    aopt_status st = upload_params(g, err);
+    TRY(cudaMemset(g->top, 0, SCALES * sizeof(float)));
+    if (!st) st = run_chunk(g, latent, frames, 0, frames, video, err);
+    if (!st) TRY(cudaMemcpy(top, g->top, SCALES * sizeof(float), cudaMemcpyDeviceToHost));
+    return st;
+}
+
+/* Choose the exponents: the largest |x| comes just under 2^STREAM_TOP, a thousandth of fp16's limit.  From a pass that overflowed only the first
+   overflow is believed. */
+static aopt_status calibrate_on(gpu *g, float *latent, float *video, int64_t frames, aopt_error *err)
+{
+    float top[SCALES];
+    int pass, i, e;
+    for (pass = 0; pass < 20; pass++) {
+        aopt_status st = calibration_pass(g, latent, video, frames, top, err);
+        if (st) return st;
+        for (i = 0; i < SCALES && top[i] < 30000.0f; i++) { }
+        if (i < SCALES) {                       /* NaN too */
+            g->exponent[i] -= 8;
+            if (i > 0) g->exponent[i - 1] -= 8;
+            continue;
+        }
+        for (i = 0; i < SCALES; i++) {
+            if (!(top[i] > 0.0f)) continue;
+            frexp((double)top[i], &e);
+            g->exponent[i] += STREAM_TOP - e;
+        }
+        return upload_params(g, err);
+    }
+    return aopt_fail(err, AOPT_E_VALUE, "calibration: activations overflow fp16 at every scale; NaN or infinity among the weights?");
+}
+
+static aopt_status calibrate(gpu *g, float *host, aopt_error *err)
+{
+    const int64_t frames = least(g->chunk, 2), n = AOPT_VAE_Z * frames * g->h * g->w, video_n = 3 * aopt_vae_frames(frames) * 256 * g->h * g->w;
+    float *latent = NULL, *video = NULL, *top = NULL;
+    aopt_profile *profile = g->profile;
+    aopt_status st;
+    int64_t i;
+    for (i = 0; i < n; i++) host[i] = aopt_random_normal(1, (uint64_t)i);
+    if (cudaMalloc((void **)&latent, (size_t)n * 4) != cudaSuccess || cudaMalloc((void **)&video, (size_t)video_n * 4) != cudaSuccess ||
+        cudaMalloc((void **)&top, SCALES * sizeof(float)) != cudaSuccess || cudaMemcpy(latent, host, (size_t)n * 4, cudaMemcpyHostToDevice) != cudaSuccess)
+        st = aopt_fail(err, AOPT_E_MEMORY, "calibration: no device memory for %lld frames", (long long)frames);
+    else {
+        g->top = top;
+        g->profile = NULL;
+        st = calibrate_on(g, latent, video, frames, err);
+        g->top = NULL;
+        g->profile = profile;
+    }
+    cudaFree(top); cudaFree(video); cudaFree(latent);
+    return st;
+}
+
+static aopt_status load(gpu *g, const aopt_vae *vae, aopt_error *err)
+{
+    int64_t most = AOPT_VAE_Z * least(g->chunk, 2) * g->h * g->w, n;
+    aopt_status st = AOPT_OK;
+    float *host;
+    int i;
+    for (i = 0; i < g->layer_n; i++)
+        if (g->plan[i].w && (n = 2 * (int64_t)g->plan[i].co * g->plan[i].ci * taps_of(&g->plan[i])) > most) most = n;
+    host = (float *)malloc((size_t)most * sizeof(float));
+    g->host_params = (float *)calloc((size_t)(2 * g->params_n), sizeof(float));
+    if (!host || !g->host_params) st = aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    for (i = 0; i < g->layer_n && !st; i++) {
+        st = load_params(g, &g->plan[i], vae, host, err);
+        if (!st && g->plan[i].w && g->plan[i].how != POINT_IN) st = upload_weights(g, &g->plan[i], host, err);
+    }
+    if (!st) st = calibrate(g, host, err);
+    free(host);
+    return st;
+}
+
+static aopt_status open_gpu(gpu *g, const aopt_vae *vae, const tuning *t, aopt_error *err)
+{
+    int64_t least_work, most_work, fixed, room;
+    size_t available, total;
+    make_plan(g, vae);
+    measure(g, &least_work, &most_work);
+    fixed = place(g, NULL);
+    TRY(cudaMemGetInfo(&available, &total));
+    room = least(t->memory, (int64_t)available - ((int64_t)256 << 20)) - fixed;
+    g->work_n = most_work < room ? most_work : room > least_work ? room : least_work;
+    if ((uint64_t)(fixed + g->work_n) > available)
+        return aopt_fail(err, AOPT_E_MEMORY, "the decoder needs %lld bytes of device memory, %llu of %llu are free", (long long)(fixed + g->work_n), (unsigned long long)available, (unsigned long long)total);
+    cut(g);
+    TRY(cudaMalloc((void **)&g->arena, (size_t)(fixed + g->work_n)));
+    place(g, g->arena);
+    g->work = g->arena + fixed;
+    TRY_BLAS(cublasCreate(&g->blas));
+    TRY_BLAS(cublasSetWorkspace(g->blas, g->blas_work, 32 << 20));
+    g->gemm_blas = aopt_cuda_has_wgmma() && !t->cublas ? NULL : g->blas;
+    return load(g, vae, err);
+}
+
+static void close_gpu(void *ctx)
+{
+    gpu *g = (gpu *)ctx;
+    if (g->blas) cublasDestroy(g->blas);
+    cudaFree(g->arena);
+    free(g->host_params);
+    free(g);
+}
+
+/* ---- what the fast layers cannot do: the library's fp32 decoder ---- */
+
+typedef struct plain { aopt_cuda_vae *vae; int64_t T; } plain;
+
+static aopt_status decode_plain(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err)
+{
+    plain *p = (plain *)ctx;
+    return aopt_cuda_vae_decode(p->vae, (const float *)latent->data, p->T, (float *)video->data, err);
+}
+
+static void close_plain(void *ctx)
+{
+    plain *p = (plain *)ctx;
+    aopt_cuda_vae_close(p->vae);
+    free(p);
+}
+
+static aopt_status build_plain(const aopt_vae *vae, const aopt_shape *shape, const aopt_device *device, const char *why, aopt_decoder *out, aopt_error *err)
+{
+    plain *p = (plain *)calloc(1, sizeof *p);
+    aopt_cuda_options options;
+    aopt_status st;
+    if (!p) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    memset(&options, 0, sizeof options);
+    options.device = device->cuda;
+    p->T = shape->dim[1];
+    st = aopt_cuda_vae_decoder_open(vae, shape->dim[2], shape->dim[3], &options, &p->vae, err);
+    if (st) { free(p); return st; }
+    out->ctx = p;
+    out->decode = decode_plain;
+    out->close = close_plain;
+    snprintf(out->info, sizeof out->info, "the library's fp32 decoder on the GPU: %s", why);
+    return AOPT_OK;
+}
+
+static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, const aopt_device *device, const tuning *t, aopt_decoder *out, aopt_error *err)
+{
+    gpu *g = (gpu *)calloc(1, sizeof *g);
+    aopt_status st;
+    if (!g) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    g->T = shape->dim[1]; g->h = shape->dim[2]; g->w = shape->dim[3];
+    g->chunk = (int)least(t->chunk, g->T);
+    g->profile = device->profile;
+    st = open_gpu(g, vae, t, err);
+    if (st) { close_gpu(g); return st; }
+    out->ctx = g;
+    out->decode = decode_gpu;
+    out->close = close_gpu;
+    snprintf(out->info, sizeof out->info, "fp16 Winograd F(4x4,3x3), %s, chunks of %d latent frames, %.1f GB on the device",
+             g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->work - g->arena + g->work_n) * 1e-9);
+    return AOPT_OK;
+}
+
+static aopt_status build_gpu(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
+{
+    const aopt_vae *vae = (const aopt_vae *)model->bound;
+    const char *why;
+    TRY(cudaSetDevice(device->cuda));
+    if (!vae->decoder.present) return aopt_fail(err, AOPT_E_MISSING, "this checkpoint has no decoder");
+    why = unsupported(vae);
+    return why ? build_plain(vae, shape, device, why, out, err) : build_fast(vae, shape, device, &shipped, out, err);
+}
+#endif /* __CUDACC__ */
+
+aopt_status build_decoder(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
+{
+#ifdef __CUDACC__
+    if (device->cuda != AOPT_HOST) return build_gpu(model, shape, device, out, err);
+#endif
+    return build_cpu(model, shape, device, out, err);
+}
