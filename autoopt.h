@@ -2197,7 +2197,7 @@ static void aopt__pth_add_tensor(aopt__pth *p, const aopt_tensor *t, size_t name
    key cannot be part of a name. */
 static size_t aopt__pth_join(aopt__pth *p, size_t n, int depth, const aopt__obj *key, int64_t i)
 {
-    char number[24], text[AOPT__QUOTE], before[AOPT__QUOTE];
+    char number[24] = "", text[AOPT__QUOTE], before[AOPT__QUOTE];
     const char *s = number;
     size_t k = 0, at, step;
     if (key && key->kind == AOPT__KIND_STR) {

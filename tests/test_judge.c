@@ -72,7 +72,7 @@ static void test_random_like(void)
 }
 
 /* ---- the decision on scripted pairs ---- */
-typedef struct script { const double *d; int n, next, launches, voids, fail_at; } script;
+typedef struct script { const double *d; int n, next, launches, voids, fail_at; double clock; } script;
 static int script_launch(void *user) { ((script *)user)->launches++; return 0; }
 static int script_sample(void *user, const char *stage, pair *out)
 {
@@ -83,13 +83,15 @@ static int script_sample(void *user, const char *stage, pair *out)
     if (s->voids > 0) { s->voids--; out->voided = 1; return 0; }
     out->b = 0.1;
     out->a = 0.1 * exp(s->d[s->next < s->n ? s->next : s->n - 1]);
+    out->clock = s->clock;
     s->next++;
     return 0;
 }
 
-static int run_script(const double *d, int n, int voids, int fail_at, bench *b, script *s)
+static int run_script_at(double clock, const double *d, int n, int voids, int fail_at, bench *b, script *s)
 {
     memset(s, 0, sizeof *s);
+    s->clock = clock;
     memset(b, 0, sizeof *b);
     s->d = d; s->n = n; s->voids = voids; s->fail_at = fail_at;
     b->user = s; b->launch = script_launch; b->sample = script_sample;
@@ -97,6 +99,7 @@ static int run_script(const double *d, int n, int voids, int fail_at, bench *b, 
     b->floor = 0.001;
     return bench_decide(b);
 }
+static int run_script(const double *d, int n, int voids, int fail_at, bench *b, script *s) { return run_script_at(0, d, n, voids, fail_at, b, s); }
 
 #define SCRIPT(want, pairs, starts, ...) do { \
     static const double d[] = { __VA_ARGS__ }; bench b; script s; \
@@ -132,6 +135,19 @@ static void test_decide_trouble(void)
     CHECK(run_script(good, 1, 4, 0, &b, &s) == V_UNSTABLE, "more voids than pairs must be UNSTABLE");
     CHECK(run_script(good, 1, 0, 5, &b, &s) == BENCH_FAILED, "a failure in the screen must stop");
     CHECK(run_script(good, 1, 0, 12, &b, &s) == BENCH_FAILED, "a failure in the confirmation must stop");
+}
+
+/* Time gained, but no cycles: the clocks were higher for B, which must then win on more launches too. */
+static void test_decide_clocks(void)
+{
+    static const double gain[] = { 0.02 }, big[] = { 0.2 }, luck[] = { 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, 0.02, -0.01 };
+    bench b;
+    script s;
+    CHECK(run_script_at(-0.01, gain, 1, 0, 0, &b, &s) == V_KEEP && s.next == 16, "cycles gained too: %d pairs, expected 16", s.next);
+    CHECK(run_script_at(-0.03, gain, 1, 0, 0, &b, &s) == V_KEEP && s.next == 24, "no cycles gained: %d pairs, expected 24", s.next);
+    CHECK(run_script_at(-0.3, big, 1, 0, 0, &b, &s) == V_KEEP && s.next == 18, "no cycles gained, big: %d pairs, expected 18", s.next);
+    CHECK(run_script_at(-0.03, luck, 17, 0, 0, &b, &s) == V_NOISE && s.next == 24, "more launches lose: %d pairs, expected 24", s.next);
+    CHECK(run_script_at(-0.01, luck, 17, 0, 0, &b, &s) == V_KEEP && s.next == 16, "and nobody asks for them when cycles were gained: %d pairs", s.next);
 }
 
 /* What is reported comes from the confirmation alone: a lucky screen does not show in it. */
@@ -375,6 +391,7 @@ int main(void)
     RUN(test_random_like);
     RUN(test_decide);
     RUN(test_decide_trouble);
+    RUN(test_decide_clocks);
     RUN(test_report_is_confirmation);
     RUN(test_error_rates);
     RUN(test_gate);
