@@ -1079,6 +1079,18 @@ static void cupti_request(uint8_t **buffer, size_t *bytes, size_t *records)
     *records = 0;
 }
 
+/* Where the parameter list of a demangled kernel begins: item names are short, and template arguments tell the variants apart. */
+static size_t cupti_parameters(const char *plain)
+{
+    int depth = 0;
+    size_t i;
+    for (i = 0; plain[i]; i++) {
+        if (plain[i] == '(' && depth == 0 && strncmp(plain + i, "(anonymous", 10) != 0) break;
+        depth += (plain[i] == '<') - (plain[i] == '>');
+    }
+    return i;
+}
+
 static void cupti_add(uint32_t kind, const char *mangled, uint64_t start, uint64_t end)
 {
     char *plain = NULL, name[64];
@@ -1093,6 +1105,7 @@ static void cupti_add(uint32_t kind, const char *mangled, uint64_t start, uint64
     cupti.span[cupti.n].start = start;
     cupti.span[cupti.n++].end = end;
     if (kind == CUPTI_KERNEL) plain = abi::__cxa_demangle(mangled, NULL, NULL, &status);
+    if (plain) plain[cupti_parameters(plain)] = 0;
     snprintf(name, sizeof name, "%.63s", kind == CUPTI_MEMCPY ? "copy" : kind == CUPTI_MEMSET ? "memset" : plain ? strncmp(plain, "void ", 5) == 0 ? plain + 5 : plain : mangled);
     free(plain);
     aopt_profile_add(cupti.report, name, 1e-9 * (double)(end - start), 0, 0);
@@ -3546,7 +3559,10 @@ static void profile_line(const judge *j, text *t, const char *name, int64_t call
 {
     const double least = fmax(flops / j->peak_flops, bytes / j->peak_bytes);
     text_add_escaped(t, name, strcspn(name, "\t\n"));
-    text_add(t, "\t%lld\t%.3f\t%.1f\t%.1f\t%.1f\t%.3f\n", (long long)calls, 1e3 * s, 100 * s / wall, s > 0 ? flops / s * 1e-9 : 0, s > 0 ? bytes / s * 1e-9 : 0, 1e3 * least);
+    text_add(t, "\t%lld\t%.3f\t%.1f", (long long)calls, 1e3 * s, 100 * s / wall);
+    if (flops > 0 && s > 0) text_add(t, "\t%.1f", flops / s * 1e-9); else text_add(t, "\t-");          /* what a kernel computes, nobody says */
+    if (bytes > 0 && s > 0) text_add(t, "\t%.1f", bytes / s * 1e-9); else text_add(t, "\t-");
+    if (least > 0) text_add(t, "\t%.3f\n", 1e3 * least); else text_add(t, "\t-\n");
 }
 
 /* The report is the candidate's word: cut to size and made safe before use.  n decodes of `wall` seconds each. */
@@ -4799,10 +4815,14 @@ static int profile_items(const char *profile, profile_item *item, int max)
     const char *p = profile;
     for (; p && *p && n < max; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
         profile_item *it = &item[n];
+        double *const rate[3] = { &it->gflop_s, &it->gb_s, &it->floor_ms };
+        char word[3][24] = { "-", "-", "-" };
+        int k;
         memset(it, 0, sizeof *it);
-        it->gflop_s = it->gb_s = it->floor_ms = NAN;
         if (*p == '#' || strncmp(p, "item\t", 5) == 0) continue;
-        if (sscanf(p, "%63[^\t\n]\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf", it->name, &it->calls, &it->ms, &it->share, &it->gflop_s, &it->gb_s, &it->floor_ms) >= 4) n++;
+        if (sscanf(p, "%63[^\t\n]\t%lf\t%lf\t%lf\t%23[^\t\n]\t%23[^\t\n]\t%23[^\t\n]", it->name, &it->calls, &it->ms, &it->share, word[0], word[1], word[2]) < 4) continue;
+        for (k = 0; k < 3; k++) *rate[k] = strcmp(word[k], "-") == 0 ? NAN : strtod(word[k], NULL);
+        n++;
     }
     return n;
 }
