@@ -49,8 +49,16 @@ PY
 control() { diffusers 1 "$2" $work/"$1".safetensors $latent $work/nano.safetensors; }
 control_latent() { diffusers 1 "^FAIL: " assets/nano/nano_vae.pth $work/latent.safetensors $work/nano.safetensors; }
 
+# table.sh without a GPU: the PyTorch half alone
+table() { PYTHON=$python expect 0 "^\| bf16 eager channels-last \| [0-9.]+ \| [0-9.]+ \| 2 \|  \| [45][0-9]\." bash tests/bench/table.sh shape=2,3,4 width=16 variants=bf16,fp32 repeats=2; }
+
 check decode decode assets/nano/nano_vae.pth $latent $work/nano.safetensors
-if "$python" -c 'import torch, numpy' 2>/dev/null; then check plain-pytorch plain; else skip plain-pytorch "$python has no torch and numpy (PYTHON chooses the interpreter)"; fi
+if "$python" -c 'import torch, numpy' 2>/dev/null; then
+    check plain-pytorch plain
+    if command -v nvidia-smi >/dev/null; then skip table "there is a GPU: run tests/bench/table.sh"; else check table table; fi
+else
+    skip plain-pytorch "$python has no torch and numpy (PYTHON chooses the interpreter)"
+fi
 if "$python" -c 'import torch, numpy; from diffusers import AutoencoderKLWan' 2>/dev/null; then
     check diffusers-nano nano
     check diffusers-tiny tiny
