@@ -7,15 +7,15 @@ official code to 1e-5 in strict fp32.  Needs only torch (and numpy for .safetens
       strict fp32 decode of tensor `latent` [48][T][h][w] (normalised) -> `decoded` [3][F][16h][16w] in [-1,1]
   python3 wan22_torch.py encode --checkpoint F --clip C.safetensors --out O.safetensors
       strict fp32 encode of tensor `clip` [3][F][H][W] in [-1,1], or `clip_u8` [F][H][W][3] -> `latent` [48][T][h][w] (normalised)
-  python3 wan22_torch.py bench  [--checkpoint F --latent L | --shape 31,44,80] [--variants fp32,fp32cl,tf32,bf16,compiled] [--threads N]
-      one JSON line per variant: median and least seconds of a whole decode, PSNR against strict fp32
+  python3 wan22_torch.py bench  [--checkpoint F --latent L | --shape 31,44,80] [--variants fp32,fp32cl,tf32,bf16,compiled] [--iters N] [--seconds S] [--threads N]
+      one JSON line per variant: median and least seconds of N whole decodes, fewer once S are over; PSNR against strict fp32
   python3 wan22_torch.py weights --out F.pth [--dec 256] [--seed 1] [--enc 160]
       a random full-size (or other) checkpoint, torch.save layout; --enc 0 leaves the encoder out
 
 `compiled` is the strongest plain-PyTorch recipe: explicit per-layer caches (no host bookkeeping in the graph), channels-last,
 bf16, torch.compile, one CUDA graph over the whole decode.
 """
-import argparse, json, math, statistics as st, struct, time
+import argparse, gc, json, math, statistics as st, struct, time
 import torch, torch.nn.functional as F
 
 MEAN = [-0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891, 0.1570, -0.0098, 0.0375, -0.1825,
@@ -204,7 +204,13 @@ class Encoder(Network):
         return (mu - v(MEAN)) / v(STD)
 
 
-def psnr(x, ref): return 10 * math.log10(4 / ((x.float() - ref.to(x.device)).double().pow(2).mean().item() + 1e-12))
+def agreement(x, ref):
+    """x against ref, [..][3][F][H][W] in [-1,1], frame by frame on x's device: PSNR of all, of the worst frame, which that is, largest difference."""
+    frames, worst = [], 0.0; db = lambda mse: 10 * math.log10(4 / mse) if mse > 0 else math.inf if mse == 0 else math.nan
+    for f in range(ref.shape[-3]):
+        d = x[..., f, :, :].double() - ref[..., f, :, :].to(x.device).double(); frames.append(d.pow(2).mean().item()); worst = max(worst, d.abs().max().item())
+    least = max(range(len(frames)), key=lambda f: frames[f] if frames[f] == frames[f] else math.inf)
+    return dict(psnr_db=round(db(sum(frames) / len(frames)), 2), worst_frame_db=round(db(frames[least]), 2), worst_frame=least, max_abs=float(f"{worst:.3g}"))
 
 
 def load_safetensors(path):
@@ -222,10 +228,12 @@ def load_safetensors(path):
 def save_safetensors(path, tensors):
     hdr, blobs, off = {}, [], 0
     for k, t in tensors.items():
-        b = t.detach().cpu().float().contiguous().numpy().tobytes(); hdr[k] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [off, off + len(b)]}
-        blobs.append(b); off += len(b)
+        b = t.detach().cpu().float().contiguous().numpy(); hdr[k] = {"dtype": "F32", "shape": list(t.shape), "data_offsets": [off, off + b.nbytes]}
+        blobs.append(b); off += b.nbytes
     j = json.dumps(hdr).encode(); j += b" " * (-len(j) % 8)
-    with open(path, "wb") as f: f.write(struct.pack("<Q", len(j)) + j + b"".join(blobs))
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(j)) + j)
+        for b in blobs: b.tofile(f)
 
 
 def load(path): return load_safetensors(path) if path.endswith(".safetensors") else torch.load(path, map_location="cpu", weights_only=True)
@@ -235,51 +243,67 @@ def strict():
     torch.backends.cudnn.allow_tf32 = False; torch.backends.cuda.matmul.allow_tf32 = False
 
 
+NAMES = dict(fp32="strict fp32 eager", fp32cl="fp32 eager channels-last", tf32="fp32 eager, tf32 convolutions", bf16="bf16 eager channels-last", fp16="fp16 eager channels-last",
+             compiled="torch.compile bf16 + CUDA graph (the recipe to beat)", compiled16="torch.compile fp16 + CUDA graph")
+
+
+def record(d, z):
+    """The whole decode compiled and in one CUDA graph: a function that replays it.  Five chunks of this very tensor are every stride there is;
+    a stride that changed later would be compiled once more, and as a variable."""
+    first = torch.compile(lambda x: d.chunk(x, None, True), fullgraph=True, dynamic=False); step = torch.compile(lambda x, c: d.chunk(x, c, False), fullgraph=True, dynamic=False)
+    zz = d.enter(z); T = zz.shape[2]; out = torch.empty(1, 3, 4 * T - 3, 16 * zz.shape[3], 16 * zz.shape[4], device=z.device, dtype=zz.dtype)
+    def run(T):
+        o, c = first(zz[:, :, :1]); out[:, :, :1] = o
+        for i in range(1, T): o, c = step(zz[:, :, i:i + 1], c); out[:, :, 4 * i - 3:4 * i + 1] = o
+    run(min(T, 5)); torch.cuda.synchronize(); side = torch.cuda.Stream(); side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side): run(min(T, 5))
+    torch.cuda.current_stream().wait_stream(side); g = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(g): run(T)
+    def replay(): g.replay(); return out
+    return replay
+
+
+def measure(sd, z, variants, iters, seconds=math.inf, ref=None):
+    """A row of figures and the video, for each variant in turn.  Warmed up by three latent frames, then by one whole decode, which is the figure
+    itself if nothing comes after it: iters more, until `seconds` have passed.  fp32 is the reference of those after it, unless there is one.
+    peak_gib: tensors; device_gib: all that the process holds afterwards.  Let go of the video before the next, or it counts there."""
+    dev = z.device.type; sync = torch.cuda.synchronize if dev == "cuda" else (lambda: None)
+    for v in variants:
+        strict(); torch.backends.cudnn.benchmark = v != "fp32"; torch.backends.cudnn.allow_tf32 = v not in ("fp32", "fp32cl")
+        begin = time.perf_counter()
+        if dev == "cuda": gc.collect(); torch.cuda.empty_cache(); torch.cuda.reset_peak_memory_stats()
+        dtype = torch.float32 if v in ("fp32", "fp32cl", "tf32") else torch.float16 if v in ("fp16", "compiled16") else torch.bfloat16
+        d = Decoder(sd, dtype, dev, v not in ("fp32", "tf32"))
+        if v.startswith("compiled"): fn = record(d, z)
+        else: d.decode(z[:, :, :3]); fn = lambda: d.decode(z)
+        sync(); ready = time.perf_counter() - begin; ts = []
+        for _ in range(iters + 1):
+            t = time.perf_counter(); o = fn(); sync(); ts.append(time.perf_counter() - t)
+            if sum(ts) > seconds: break
+        ts = ts[1:] or ts
+        r = dict(variant=NAMES[v], median_s=round(st.median(ts), 4), least_s=round(min(ts), 4), n=len(ts), ready_s=round(ready, 1))
+        if dev == "cuda":
+            free, total = torch.cuda.mem_get_info()
+            r.update(peak_gib=round(torch.cuda.max_memory_allocated() / 2**30, 1), device_gib=round((total - free) / 2**30, 1))
+        if ref is not None: r.update(agreement(o, ref))
+        elif v == "fp32": ref = o.cpu()
+        yield v, r, o
+        del d, fn, o
+
+
 def bench(a):
     if a.threads: torch.set_num_threads(a.threads)
     dev = "cuda" if torch.cuda.is_available() else "cpu"; T, H, W = map(int, a.shape.split(","))
     sd = load(a.checkpoint) if a.checkpoint else random_weights(a.dec); torch.manual_seed(5)
     z = load(a.latent)["latent"][None].to(dev).float() if a.latent else torch.randn(1, 48, T, H, W, device=dev)
-    sync = torch.cuda.synchronize if dev == "cuda" else (lambda: None)
-    def clock(fn):
-        fn(); sync(); ts = []
-        for _ in range(a.iters): t = time.perf_counter(); o = fn(); sync(); ts.append(time.perf_counter() - t)
-        return ts, o
-    ref = None
-    def say(name, ts, o):
-        r = dict(variant=name, median_s=round(st.median(ts), 4), least_s=round(min(ts), 4), n=len(ts))
-        if dev == "cuda": r["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1); torch.cuda.reset_peak_memory_stats()
-        if ref is not None: r["psnr_db"] = round(psnr(o, ref), 2); r["max_abs"] = round((o.float() - ref.to(o.device)).abs().max().item(), 5)
-        print(json.dumps(r), flush=True)
-    with torch.no_grad():
-        print(json.dumps(dict(torch=torch.__version__, device=torch.cuda.get_device_name() if dev == "cuda" else f"cpu x{torch.get_num_threads()}")), flush=True)
-        if "fp32" in a.variants:
-            strict(); d = Decoder(sd, torch.float32, dev, False); ref = d.decode(z).float(); t, ref = clock(lambda: d.decode(z))
-            say("strict fp32 eager", t, ref); ref = ref.cpu()
-        torch.backends.cudnn.benchmark = True; torch.backends.cudnn.allow_tf32 = True
-        for v in a.variants.split(","):
-            if v == "fp32cl": d = Decoder(sd, torch.float32, dev, True); m, o = clock(lambda: d.decode(z)); say("fp32 eager channels-last", m, o)
-            if v == "tf32": d = Decoder(sd, torch.float32, dev, False); m, o = clock(lambda: d.decode(z)); say("fp32 eager, tf32 convolutions", m, o)
-            if v in ("bf16", "fp16"): d = Decoder(sd, getattr(torch, {"bf16": "bfloat16", "fp16": "float16"}[v]), dev, True); m, o = clock(lambda: d.decode(z)); say(v + " eager channels-last", m, o)
-            if v in ("compiled", "compiled16"):
-                d = Decoder(sd, torch.bfloat16 if v == "compiled" else torch.float16, dev, True)
-                first = torch.compile(lambda x: d.chunk(x, None, True), fullgraph=True); step = torch.compile(lambda x, c: d.chunk(x, c, False), fullgraph=True)
-                d.decode(z, step, first); sync(); side = torch.cuda.Stream(); side.wait_stream(torch.cuda.current_stream())
-                zz = d.enter(z); T = zz.shape[2]; out = torch.empty(1, 3, 4 * T - 3, 16 * zz.shape[3], 16 * zz.shape[4], device=dev, dtype=zz.dtype)
-                def run():
-                    o, c = first(zz[:, :, :1]); out[:, :, :1] = o
-                    for i in range(1, T): o, c = step(zz[:, :, i:i + 1], c); out[:, :, 4 * i - 3:4 * i + 1] = o
-                with torch.cuda.stream(side): run()
-                torch.cuda.current_stream().wait_stream(side); g = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(g): run()
-                def replay(): g.replay(); return out
-                m, o = clock(replay); say(f"torch.compile {v} + CUDA graph (the recipe to beat)", m, o)
+    print(json.dumps(dict(torch=torch.__version__, device=torch.cuda.get_device_name() if dev == "cuda" else f"cpu x{torch.get_num_threads()}")), flush=True)
+    for _, r, video in measure(sd, z, a.variants.split(","), a.iters, a.seconds): print(json.dumps(r), flush=True); del video
 
 
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("cmd", choices=["bench", "decode", "encode", "weights"]); ap.add_argument("--shape", default="31,44,80"); ap.add_argument("--variants", default="fp32,tf32,bf16,compiled")
-    ap.add_argument("--iters", type=int, default=3); ap.add_argument("--threads", type=int, default=0); ap.add_argument("--checkpoint"); ap.add_argument("--latent"); ap.add_argument("--clip")
+    ap.add_argument("--iters", type=int, default=3); ap.add_argument("--seconds", type=float, default=math.inf); ap.add_argument("--threads", type=int, default=0); ap.add_argument("--checkpoint"); ap.add_argument("--latent"); ap.add_argument("--clip")
     ap.add_argument("--out"); ap.add_argument("--dec", type=int, default=256); ap.add_argument("--enc", type=int, default=160); ap.add_argument("--seed", type=int, default=1)
     a = ap.parse_args(); strict(); dev = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.no_grad():
