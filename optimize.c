@@ -75,13 +75,14 @@ typedef struct tuning {
     int chunk;                          /* latent frames that go through the network together */
     int cublas;                         /* 1 = no wgmma even where there is some */
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
+    int outer;                          /* latent frames that go through level 0 together; at least chunk */
 } tuning;
-static const tuning shipped = { 4, 0, (int64_t)21 << 30 };
+static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 4 };
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
-/* What lies between layers, fp16 channels-last.  A, B: a stage's input, by turns; Y: the stream inside a stage, with two frames
-   of room in front; T: inside a block. */
-enum { NONE = -1, LATENT, A, B, Y, T, BUFFERS };
+/* What lies between layers, fp16 channels-last, for each level.  X: a stage's input; Y: the stream inside a stage, with two frames of
+   room in front; T: inside a block. */
+enum { NONE = -1, LATENT, X, Y = X + AOPT_VAE_STAGES, T = Y + AOPT_VAE_STAGES, BUFFERS = T + AOPT_VAE_STAGES };
 /* Values that share a power of two, in the order of computation: scale 1 + 2*level is a level's stream, the next one the inside of its blocks. */
 enum { LATENT_SCALE, SCALES = 9 };
 
@@ -107,6 +108,8 @@ typedef struct layer {
     int ci, co, norm_co;                /* channels, padded to multiples of 8; norm_co: real ones of the output */
     int shortcut_c;
     int64_t H, W;                       /* of the input */
+    int x_is_dead;                      /* the stage's input is not read from here on: work space */
+    int64_t work_at, room;              /* its work space, bytes in `space` */
     int part;                           /* frames that the work space holds at a time */
     int64_t gamma_at, bias_at, matrix_at;       /* in `params`; -1: none */
     float unit;                         /* 2^-s of the weights */
@@ -119,15 +122,15 @@ typedef struct gpu {
     layer plan[LAYERS];
     int layer_n;
     int64_t T, h, w;
-    int chunk;
+    int chunk, outer;
     __half *buffer[BUFFERS];
     float *r[BUFFERS];
     int64_t buffer_n[BUFFERS], r_n[BUFFERS];    /* elements */
     int exponent[SCALES];               /* a value is kept times 2^exponent */
     float *params, *host_params;        /* device; host, unscaled, with as much room again */
     int64_t params_n;
-    char *arena, *work;
-    int64_t work_n;
+    char *arena, *space;                /* space: the buffers of the levels, and between them the work space */
+    int64_t work_n;                     /* of the space */
     void *blas_work;
     cublasHandle_t blas, gemm_blas;     /* gemm_blas NULL: wgmma */
     float *top;                         /* device [SCALES], while calibrating; else NULL */
@@ -135,7 +138,13 @@ typedef struct gpu {
     double lap;
 } gpu;
 
-typedef struct chunk { const float *latent; float *video; int64_t latent_channel, video_channel, frames[AOPT_VAE_STAGES]; int first; } chunk;
+/* frames: of each level.  outer_at: latent frames of the outer chunk before this one; outer_first: the clip starts with the outer chunk. */
+typedef struct chunk {
+    const float *latent;
+    float *video;
+    int64_t latent_channel, video_channel, frames[AOPT_VAE_STAGES], outer_at;
+    int first, outer_first;
+} chunk;
 
 #define TRY(call) do { const cudaError_t e_ = (call); if (e_ != cudaSuccess) return aopt_fail(err, e_ == cudaErrorMemoryAllocation ? AOPT_E_MEMORY : AOPT_E_CUDA, "%s: %s", #call, cudaGetErrorString(e_)); } while (0)
 #define TRY_BLAS(call) do { const cublasStatus_t e_ = (call); if (e_ != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "%s: cuBLAS status %d", #call, (int)e_); } while (0)
@@ -163,7 +172,7 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->co = pad8(l->norm_co) * l->groups;
     l->H = g->h << level; l->W = g->w << level;
     l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
-    l->out_scale = to == T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
+    l->out_scale = to >= T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
     return l;
 }
 
@@ -171,34 +180,37 @@ static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int fro
 {
     const char *kind = b->ci == b->co ? "3x3x3" : "3x3x3 first";
     if (b->shortcut.weight) add_layer(g, POINT, "shortcut", level, from, to, &b->shortcut, NULL);
-    add_layer(g, WINOGRAD, kind, level, from, T, &b->conv1, &b->norm1);
-    add_layer(g, WINOGRAD, "3x3x3", level, T, to, &b->conv2, &b->norm2)->add = b->shortcut.weight ? to : from;
+    add_layer(g, WINOGRAD, kind, level, from, T + level, &b->conv1, &b->norm1);
+    add_layer(g, WINOGRAD, "3x3x3", level, T + level, to, &b->conv2, &b->norm2)->add = b->shortcut.weight ? to : from;
 }
 
 static void make_plan(gpu *g, const aopt_vae *vae)
 {
     const aopt_coder_weights *d = &vae->decoder;
     const aopt_attention_weights *a = &d->middle1;
-    int i, j, x = A;
+    int i, j;
     layer *l;
 
     add_layer(g, POINT_IN, "latent", 0, NONE, LATENT, &vae->conv2, NULL)->out_scale = LATENT_SCALE;
-    add_layer(g, WINOGRAD, "conv1", 0, LATENT, A, &d->conv1, NULL);
-    add_block(g, 0, &d->middle0, A, A);
-    l = add_layer(g, QKV, "qkv", 0, A, T, &a->to_qkv, &a->norm); l->out_scale = NONE;
+    add_layer(g, WINOGRAD, "conv1", 0, LATENT, X, &d->conv1, NULL);
+    add_block(g, 0, &d->middle0, X, X);
+    l = add_layer(g, QKV, "qkv", 0, X, T, &a->to_qkv, &a->norm); l->out_scale = NONE;
     l = add_layer(g, ATTEND, "attention", 0, T, Y, NULL, NULL); l->ci = pad8(a->c); l->co = l->ci; l->norm_co = a->c; l->out_scale = NONE;
-    l = add_layer(g, PROJECT, "projection", 0, Y, A, &a->proj, NULL); l->in_scale = NONE;
-    add_block(g, 0, &d->middle2, A, A);
+    l = add_layer(g, PROJECT, "projection", 0, Y, X, &a->proj, NULL); l->in_scale = NONE;
+    add_block(g, 0, &d->middle2, X, X);
     for (i = 0; i < AOPT_VAE_STAGES; i++) {
         const aopt_stage_weights *s = &d->stage[i];
-        for (j = 0; j < s->block_n; j++) add_block(g, i, &s->block[j], j ? Y : x, Y);
+        for (j = 0; j < s->block_n; j++) {
+            add_block(g, i, &s->block[j], j ? Y + i : X + i, Y + i);
+            if (i == AOPT_VAE_STAGES - 1 && (j || s->block[j].shortcut.weight)) g->plan[g->layer_n - 1].x_is_dead = 1;
+            if (i == AOPT_VAE_STAGES - 1 && j) g->plan[g->layer_n - 2].x_is_dead = 1;
+        }
         if (s->factor_s == 1) break;
-        if (s->factor_t == 2) add_layer(g, TIME, "time conv", i, Y, T, &s->time_conv, NULL);
-        l = add_layer(g, UPSAMPLE, "upsample", i, Y, x == A ? B : A, &s->resample, NULL);
-        l->shortcut = x; l->shortcut_c = pad8(s->ci); l->ratio = s->ci / s->co; l->factor_t = s->factor_t; l->out_scale = 1 + 2 * (i + 1);
-        x = l->to;
+        if (s->factor_t == 2) add_layer(g, TIME, "time conv", i, Y + i, T + i, &s->time_conv, NULL);
+        l = add_layer(g, UPSAMPLE, "upsample", i, Y + i, X + i + 1, &s->resample, NULL);
+        l->shortcut = X + i; l->shortcut_c = pad8(s->ci); l->ratio = s->ci / s->co; l->factor_t = s->factor_t; l->out_scale = 1 + 2 * (i + 1);
     }
-    add_layer(g, HEAD, "head", i, Y, NONE, &d->head_conv, &d->head_norm)->out_scale = NONE;
+    l = add_layer(g, HEAD, "head", i, Y + i, NONE, &d->head_conv, &d->head_norm); l->out_scale = NONE; l->x_is_dead = 1;
 }
 
 /* NULL, or what of this model the fast layers cannot do. */
@@ -244,8 +256,9 @@ static int64_t weights_n(const layer *l)
 }
 
 static int taps_of(const layer *l) { return l->w->kt * l->w->kh * l->w->kw; }
-static int64_t most_frames(const gpu *g, int level) { return (int64_t)g->chunk << (level < 2 ? level : 2); }
+static int64_t most_frames(const gpu *g, int level) { return level ? (int64_t)g->chunk << (level < 2 ? level : 2) : g->outer > g->chunk ? g->outer : g->chunk; }
 static int64_t frames_out(const gpu *g, const layer *l) { return most_frames(g, l->how == UPSAMPLE ? l->level + 1 : l->level); }
+static int has_front(int buffer) { return buffer == Y || buffer == Y + 1; }         /* what a time convolution reads */
 
 static void demand(gpu *g, int buffer, int64_t frames, int64_t P, int C)
 {
@@ -261,15 +274,49 @@ static char *take(char *base, int64_t *used, int64_t bytes)
     return p;
 }
 
-/* Lay out the device memory but the work space; base NULL only counts. */
+/* ---- the space: buffers of level 0 first, which outlast the chunks inside an outer one; then level 2 and Y and T of level 3 upwards, and
+   from the end level 1 and X of level 3 downwards.  So an upsampling reads from one end and writes to the other, and whatever lies between
+   the buffers in use is work space. ---- */
+
+static int64_t buffer_bytes(const gpu *g, int buffer) { return align(2 * g->buffer_n[buffer]); }
+/* Bytes of the levels' buffers at the start and at the end of the space that are in use when a layer of this level runs. */
+static int64_t at_start(const gpu *g, int level) { return level == 2 ? buffer_bytes(g, X + 2) + buffer_bytes(g, Y + 2) + buffer_bytes(g, T + 2) : level == 3 ? buffer_bytes(g, Y + 3) + buffer_bytes(g, T + 3) : 0; }
+static int64_t at_end(const gpu *g, int level) { return level == 1 ? buffer_bytes(g, X + 1) + buffer_bytes(g, Y + 1) + buffer_bytes(g, T + 1) : level == 3 ? buffer_bytes(g, X + 3) : 0; }
+static int64_t level0_bytes(const gpu *g) { return buffer_bytes(g, LATENT) + buffer_bytes(g, X) + buffer_bytes(g, Y) + buffer_bytes(g, T); }
+static void in_use(const gpu *g, const layer *l, int64_t *start, int64_t *end)
+{
+    *start = level0_bytes(g) + at_start(g, l->level);
+    *end = l->x_is_dead ? 0 : at_end(g, l->level);
+    if (l->how != UPSAMPLE) return;
+    if (l->level == 1) *start += buffer_bytes(g, X + 2);
+    else *end += l->level ? buffer_bytes(g, X + 3) : at_end(g, 1);
+}
+
+/* Buffers into the space, base NULL or not; work space of each layer. */
+static void place_buffers(gpu *g, char *base)
+{
+    static const int up[] = { LATENT, X, Y, T, NONE, X + 2, Y + 2, T + 2, NONE, Y + 3, T + 3, NONE }, down[] = { X + 1, Y + 1, T + 1, NONE, X + 3, NONE };
+    const int64_t level0 = level0_bytes(g);
+    int64_t at = 0;
+    int i;
+    for (i = 0; i < (int)(sizeof up / sizeof *up); i++) {
+        if (up[i] == NONE) { at = level0; continue; }
+        g->buffer[up[i]] = (__half *)(base + at);
+        at += buffer_bytes(g, up[i]);
+    }
+    for (i = 0, at = g->work_n; i < (int)(sizeof down / sizeof *down); i++) {
+        if (down[i] == NONE) { at = g->work_n; continue; }
+        at -= buffer_bytes(g, down[i]);
+        g->buffer[down[i]] = (__half *)(base + at);
+    }
+}
+
+/* Lay out the device memory but the space; base NULL only counts. */
 static int64_t place(gpu *g, char *base)
 {
     int64_t used = 0;
     int i;
-    for (i = 0; i < BUFFERS; i++) {
-        g->buffer[i] = (__half *)take(base, &used, 2 * g->buffer_n[i]);
-        g->r[i] = (float *)take(base, &used, 4 * g->r_n[i]);
-    }
+    for (i = 0; i < BUFFERS; i++) g->r[i] = (float *)take(base, &used, 4 * g->r_n[i]);
     for (i = 0; i < g->layer_n; i++) {
         layer *l = &g->plan[i];
         const int64_t P = l->H * l->W;
@@ -283,37 +330,50 @@ static int64_t place(gpu *g, char *base)
     return used;
 }
 
-/* Sizes of everything; no device needed.  Returns the least and the most work space that the plan can use. */
-static void measure(gpu *g, int64_t *least_work, int64_t *most_work)
+/* Sizes of everything; no device needed.  Returns the least and the most space that the plan can use. */
+static void measure(gpu *g, int64_t *least_space, int64_t *most_space)
 {
+    int64_t start, end, bytes;
     int i;
-    *least_work = *most_work = 1;
+    *least_space = *most_space = 1;
     for (i = 0; i < g->layer_n; i++) {
         layer *l = &g->plan[i];
         const int64_t F = most_frames(g, l->level), P = l->H * l->W, out = frames_out(g, l);
-        const int64_t most = work_bytes(l, out), few = work_bytes(l, least(out, 2)), weights = l->w ? 4 * (int64_t)l->co * l->ci * taps_of(l) : 0;
-        demand(g, l->from, F + (l->from == Y ? 2 : 0), P, l->ci * (l->how == ATTEND ? 3 : 1));
-        demand(g, l->to, out + (l->to == Y ? 2 : 0), l->how == UPSAMPLE ? 4 * P : P, l->co);
+        demand(g, l->from, F + (has_front(l->from) ? 2 : 0), P, l->ci * (l->how == ATTEND ? 3 : 1));
+        demand(g, l->to, out + (has_front(l->to) ? 2 : 0), l->how == UPSAMPLE ? 4 * P : P, l->co);
         l->gamma_at = l->norm ? g->params_n : -1; g->params_n += l->norm ? l->ci : 0;
         l->bias_at = l->w ? g->params_n : -1; g->params_n += l->co;
         l->matrix_at = l->how == POINT_IN ? g->params_n : -1; g->params_n += l->how == POINT_IN ? l->ci * l->co : 0;
         g->params_n = (g->params_n + 3) / 4 * 4;
-        if (few > *least_work) *least_work = few;
-        if (weights > *least_work) *least_work = weights;       /* they pass through the work space */
-        if (most > *most_work) *most_work = most;
     }
-    if (*most_work < *least_work) *most_work = *least_work;
+    for (i = 0; i < g->layer_n; i++) {
+        layer *l = &g->plan[i];
+        in_use(g, l, &start, &end);
+        bytes = start + end + align(work_bytes(l, least(frames_out(g, l), 2)));
+        if (bytes > *least_space) *least_space = bytes;
+        bytes = l->w ? 4 * (int64_t)l->co * l->ci * taps_of(l) : 0;                /* weights pass through the space */
+        if (bytes > *least_space) *least_space = bytes;
+        bytes = start + end + align(work_bytes(l, frames_out(g, l)));
+        if (bytes > *most_space) *most_space = bytes;
+    }
+    bytes = level0_bytes(g) + at_start(g, 3) + at_end(g, 3);
+    if (bytes > *least_space) *least_space = bytes;
+    *least_space = align(*least_space);
+    if (*most_space < *least_space) *most_space = *least_space;
 }
 
-/* Parts of about equal size that fit into the work space; even ones where frames come in pairs. */
+/* Work space of each layer, and parts of about equal size that fit into it; even ones where frames come in pairs. */
 static void cut(gpu *g)
 {
+    int64_t end;
     int i;
     for (i = 0; i < g->layer_n; i++) {
         layer *l = &g->plan[i];
         const int64_t F = frames_out(g, l), even = l->how == UPSAMPLE && l->factor_t == 2 ? 2 : 1;
         int64_t n = F;
-        while (n > even && work_bytes(l, n) > g->work_n) n -= even;
+        in_use(g, l, &l->work_at, &end);
+        l->room = g->work_n - l->work_at - end;
+        while (n > even && work_bytes(l, n) > l->room) n -= even;
         l->part = (int)(div_up(div_up(F, div_up(F, n)), even) * even);
     }
 }
@@ -333,7 +393,8 @@ static void lap(gpu *g, const layer *l, const char *what, double flops)
     g->lap = aopt_seconds();
 }
 
-static __half *data(const gpu *g, const layer *l, int buffer, int C) { return g->buffer[buffer] + (buffer == Y ? 2 * l->H * l->W * C : 0); }
+static __half *data(const gpu *g, const layer *l, int buffer, int C) { return g->buffer[buffer] + (has_front(buffer) ? 2 * l->H * l->W * C : 0); }
+static char *work(const gpu *g, const layer *l) { return g->space + l->work_at; }
 static float power(const gpu *g, int scale) { return scale == NONE ? 1.0f : (float)ldexp(1.0, g->exponent[scale]); }
 static float alpha_of(const gpu *g, const layer *l) { return l->unit * power(g, l->out_scale) / power(g, l->in_scale); }
 
@@ -378,9 +439,9 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         if (f) { in.history = in.x - 2 * P * l->ci; in.r_history = r ? in.r - 2 * P : NULL; }
         else if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
         in.gamma = r ? g->params + l->gamma_at : NULL;
-        in.v = (__half *)g->work;
+        in.v = (__half *)work(g, l);
         in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci;
-        out.m = (__half *)(g->work + align(72 * (n + 2) * tiles * l->ci));
+        out.m = (__half *)(work(g, l) + align(72 * (n + 2) * tiles * l->ci));
         out.alpha = alpha_of(g, l);
         out.bias = g->params + l->bias_at;
         out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
@@ -404,7 +465,7 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
 static aopt_status run_time(gpu *g, const layer *l, const chunk *c, aopt_error *err)
 {
     const int64_t P = l->H * l->W, frame = P * l->ci, F = c->frames[l->level] - (c->first ? 1 : 0);
-    __half *front = g->buffer[Y];               /* two frames, then the stream */
+    __half *front = g->buffer[l->from];         /* two frames, then the stream */
     aopt_status st = AOPT_OK;
     if (c->first) {
         TRY(cudaMemcpyAsync(front, front + 2 * frame, 2 * frame, cudaMemcpyDeviceToDevice, 0));
@@ -413,10 +474,13 @@ static aopt_status run_time(gpu *g, const layer *l, const chunk *c, aopt_error *
         TRY(cudaMemcpyAsync(front, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
     }
     TRY(cudaMemcpyAsync(l->history, front + c->frames[l->level] * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-    if (F > 0) st = gemm(g, 1, F, P, l->co, l->ci, 3, front + (c->first ? frame : 0), l->u, g->buffer[T], alpha_of(g, l), g->params + l->bias_at, err);
+    if (F > 0) st = gemm(g, 1, F, P, l->co, l->ci, 3, front + (c->first ? frame : 0), l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
     lap(g, l, "", 6.0 * (double)(F * P) * l->co * l->ci);
     return st;
 }
+
+/* The stage's frame that a chunk starts with; only level 0's buffers hold more than the chunk. */
+static int64_t stage_frame(const layer *l, const chunk *c) { return l->level ? 0 : c->outer_at; }
 
 /* Frames f to f+n of the upsampling's input into v. */
 static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, const chunk *c, __half *v, aopt_error *err)
@@ -426,15 +490,15 @@ static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, 
     aopt_status st = AOPT_OK;
     memset(&in, 0, sizeof in);
     in.v = v; in.v_plane = plane; in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.phases = l->factor_t;
-    if (l->factor_t == 1) in.x = data(g, l, Y, l->ci) + f * P * l->ci;
-    else if (!c->first) in.x = g->buffer[T] + f * P * l->ci;
-    else if (f) in.x = g->buffer[T] + (f - 1) * P * l->ci;
+    if (l->factor_t == 1) in.x = data(g, l, l->from, l->ci) + f * P * l->ci;
+    else if (!c->first) in.x = g->buffer[T + l->level] + (f + 2 * stage_frame(l, c) - (!l->level && c->outer_first ? 2 : 0)) * P * l->ci;
+    else if (f) in.x = g->buffer[T + l->level] + (f - 1) * P * l->ci;
     else {                                      /* the clip's first frame, which no time convolution saw */
-        in.x = g->buffer[Y];
+        in.x = g->buffer[l->from];
         in.frames = in.phases = 1;
         st = aopt_cuda_upsample_input(&in, 0, err);
         if (n == 1 || st) return st;
-        in.x = g->buffer[T];
+        in.x = g->buffer[T + l->level];
         in.frames = n - 1; in.phases = 2;
         in.v = v + R * l->ci;
     }
@@ -447,13 +511,13 @@ static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_err
     aopt_status st = AOPT_OK;
     int64_t f, n;
     for (f = 0; f < F && !st; f += n) {
-        __half *v = (__half *)g->work, *m;
+        __half *v = (__half *)work(g, l), *m;
         aopt_upsample_output out;
         n = least(l->part - (f == 0 ? skip : 0), F - f);        /* parts start at the earlier frame of a pair */
-        m = (__half *)(g->work + align(18 * n * R * l->ci));
+        m = (__half *)(work(g, l) + align(18 * n * R * l->ci));
         memset(&out, 0, sizeof out);
         out.m = m; out.alpha = alpha_of(g, l); out.bias = g->params + l->bias_at;
-        out.shortcut = g->buffer[l->shortcut] + (f + skip) / l->factor_t * P * l->shortcut_c;
+        out.shortcut = g->buffer[l->shortcut] + (stage_frame(l, c) + (f + skip) / l->factor_t) * P * l->shortcut_c;
         out.shortcut_scale = power(g, l->out_scale) / power(g, l->in_scale);
         out.shortcut_c = l->shortcut_c; out.ratio = l->ratio;
         out.factor_t = l->factor_t; out.skip = (int)((f + skip) % l->factor_t);
@@ -475,12 +539,12 @@ static aopt_status run_attention(gpu *g, const layer *l, const chunk *c, aopt_er
     const int64_t P = l->H * l->W, group = least(P, (1 << 26) / P + 1);
     const int C = l->ci, row = 3 * C;
     const float one = 1.0f, zero = 0.0f, down = 1.0f / 32768.0f;
-    float *scores = (float *)g->work;
-    __half *p = (__half *)(g->work + align(4 * P * group)), *y = data(g, l, Y, C);
+    float *scores = (float *)work(g, l);
+    __half *p = (__half *)(work(g, l) + align(4 * P * group)), *y = data(g, l, l->to, C);
     int64_t f, q;
     for (f = 0; f < c->frames[0]; f++)
         for (q = 0; q < P; q += group) {
-            const __half *x = g->buffer[T] + f * P * row;
+            const __half *x = g->buffer[l->from] + f * P * row;
             const int n = (int)least(group, P - q);
             aopt_status st;
             TRY_BLAS(cublasGemmEx(g->blas, CUBLAS_OP_T, CUBLAS_OP_N, (int)P, n, C, &one, x + C, CUDA_R_16F, row, x + q * row, CUDA_R_16F, row, &zero,
@@ -497,16 +561,16 @@ static aopt_status run_attention(gpu *g, const layer *l, const chunk *c, aopt_er
 static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *err)
 {
     const int64_t P = l->H * l->W, frame = P * l->ci, F = c->frames[l->level];
-    __half *act = (__half *)g->work;
+    __half *act = (__half *)work(g, l);
     aopt_status st = AOPT_OK;
     int64_t f, n;
     if (c->first) TRY(cudaMemsetAsync(l->history, 0, 4 * frame, 0));
     for (f = 0; f < F && !st; f += n) {
         __half *m;
         n = least(l->part, F - f);
-        m = (__half *)(g->work + align(2 * (n + 2) * frame));
+        m = (__half *)(work(g, l) + align(2 * (n + 2) * frame));
         TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-        st = aopt_cuda_norm_silu(data(g, l, Y, l->ci) + f * frame, g->r[Y] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+        st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
         lap(g, l, "input", 0.0);
         if (!st) st = gemm(g, 1, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
         lap(g, l, "gemm", 6.0 * (double)(n * P) * AOPT_HEAD_N * l->ci);
@@ -520,7 +584,7 @@ static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *
 static aopt_status run_point(gpu *g, const layer *l, const chunk *c, aopt_error *err)
 {
     const int64_t n = c->frames[l->level] * l->H * l->W;
-    __half *scratch = (__half *)g->work;
+    __half *scratch = (__half *)work(g, l);
     aopt_status st = AOPT_OK;
     if (l->how == POINT_IN)
         st = aopt_cuda_point_in(c->latent, c->latent_channel, g->params + l->matrix_at, g->params + l->bias_at, g->buffer[LATENT], n, l->ci, l->co, 0, err);
@@ -528,9 +592,9 @@ static aopt_status run_point(gpu *g, const layer *l, const chunk *c, aopt_error 
         st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, data(g, l, l->to, l->co), alpha_of(g, l), g->params + l->bias_at, err);
     else if (l->how == QKV) {
         st = aopt_cuda_norm(g->buffer[l->from], g->r[l->from], g->params + l->gamma_at, scratch, n, l->ci, 0, err);
-        if (!st) st = gemm(g, 1, 1, n, l->co, l->ci, 1, scratch, l->u, g->buffer[T], alpha_of(g, l), g->params + l->bias_at, err);
+        if (!st) st = gemm(g, 1, 1, n, l->co, l->ci, 1, scratch, l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
     } else {
-        st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, Y, l->ci), l->u, scratch, alpha_of(g, l), g->params + l->bias_at, err);
+        st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, scratch, alpha_of(g, l), g->params + l->bias_at, err);
         if (!st) st = aopt_cuda_add_norm(g->buffer[l->to], scratch, g->buffer[l->to], g->r[l->to], n, l->co, l->norm_co, 0, err);
     }
     lap(g, l, "", 2.0 * (double)n * l->ci * l->co);
@@ -549,27 +613,45 @@ static aopt_status run_layer(gpu *g, const layer *l, const chunk *c, aopt_error 
     }
 }
 
-/* Latent frames at .. at + n of T. */
-static aopt_status run_chunk(gpu *g, const float *latent, int64_t T_all, int64_t at, int64_t n, float *video, aopt_error *err)
+static aopt_status run_layers(gpu *g, const chunk *c, int from, int to, aopt_error *err)
 {
-    const int64_t hw = g->h * g->w;
     aopt_status st = AOPT_OK;
-    chunk c;
     int i;
-    c.latent = latent + at * hw;
-    c.latent_channel = T_all * hw;
-    c.video = video + (at ? 4 * at - 3 : 0) * 256 * hw;
-    c.video_channel = aopt_vae_frames(T_all) * 256 * hw;
-    c.first = at == 0;
-    for (i = 0; i < AOPT_VAE_STAGES; i++) c.frames[i] = i < 3 ? (n << i) - (c.first ? (1 << i) - 1 : 0) : c.frames[2];
     if (g->profile) { cudaDeviceSynchronize(); g->lap = aopt_seconds(); }
-    for (i = 0; i < g->layer_n && !st; i++) {
+    for (i = from; i < to && !st; i++) {
         const layer *l = &g->plan[i];
-        st = run_layer(g, l, &c, err);
+        st = run_layer(g, l, c, err);
         if (!st && g->top && l->out_scale != NONE) {
-            const int64_t F = c.frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c.first ? 1 : 0);
+            const int64_t F = c->frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c->first ? 1 : 0);
             if (F > 0) st = aopt_cuda_max_abs(data(g, l, l->to, l->co), F * l->H * l->W * l->co * (l->how == UPSAMPLE ? 4 : 1), g->top + l->out_scale, 0, err);
         }
+    }
+    return st;
+}
+
+/* Latent frames at .. at + n of T: level 0 for all of them, the rest chunk by chunk. */
+static aopt_status run_outer(gpu *g, const float *latent, int64_t T_all, int64_t at, int64_t n, float *video, aopt_error *err)
+{
+    const int64_t hw = g->h * g->w;
+    aopt_status st;
+    int64_t done, m;
+    int i, inner;
+    chunk c;
+    for (inner = 0; g->plan[inner].how != UPSAMPLE; inner++) { }
+    c.latent = latent + at * hw;
+    c.latent_channel = T_all * hw;
+    c.video_channel = aopt_vae_frames(T_all) * 256 * hw;
+    c.first = c.outer_first = at == 0;
+    c.outer_at = 0;
+    c.frames[0] = n;
+    st = run_layers(g, &c, 0, inner, err);
+    for (done = 0; done < n && !st; done += m) {
+        m = least(g->chunk, n - done);
+        c.outer_at = done;
+        c.video = video + (at + done ? 4 * (at + done) - 3 : 0) * 256 * hw;
+        c.first = at + done == 0;
+        for (i = 0; i < AOPT_VAE_STAGES; i++) c.frames[i] = i < 3 ? (m << i) - (c.first ? (1 << i) - 1 : 0) : c.frames[2];
+        st = run_layers(g, &c, inner, g->layer_n, err);
     }
     return st;
 }
@@ -580,8 +662,8 @@ static aopt_status decode_gpu(void *ctx, const aopt_tensor *latent, aopt_tensor 
     aopt_status st = AOPT_OK;
     int64_t at, n;
     for (at = 0; at < g->T && !st; at += n) {
-        n = least(g->chunk, g->T - at);
-        st = run_chunk(g, (const float *)latent->data, g->T, at, n, (float *)video->data, err);
+        n = least(most_frames(g, 0), g->T - at);
+        st = run_outer(g, (const float *)latent->data, g->T, at, n, (float *)video->data, err);
     }
     return st;
 }
@@ -611,14 +693,14 @@ static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err
     if (st) return st;
     if (co * l->ci * taps_of(l) == n) padded = host;
     else pad_weights(l, host, padded);
-    TRY(cudaMemcpy(g->work, padded, sizeof(float) * (size_t)(co * l->ci * taps_of(l)), cudaMemcpyHostToDevice));
+    TRY(cudaMemcpy(g->space, padded, sizeof(float) * (size_t)(co * l->ci * taps_of(l)), cudaMemcpyHostToDevice));
     memset(&form, 0, sizeof form);
     form.taps = l->w->kh * l->w->kw;
     form.products = 1; form.form = &one;
     if (l->how == WINOGRAD) { aopt_wino_form(wino); form.form = wino; form.products = AOPT_WINO_PRODUCTS; }
     if (l->how == UPSAMPLE) { aopt_upsample_form(up); form.form = up; form.products = AOPT_UPSAMPLE_PRODUCTS; }
     if (l->how == HEAD) { aopt_head_form(head); form.form = head; form.products = AOPT_HEAD_PRODUCTS; form.frames_first = 1; }
-    st = aopt_cuda_conv_weights(&form, (const float *)g->work, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
+    st = aopt_cuda_conv_weights(&form, (const float *)g->space, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
     return st ? aopt_fail(err, st, "%s: %.400s", l->w->weight->name ? l->w->weight->name : "weight", why.message) : AOPT_OK;
 }
 
@@ -664,7 +746,7 @@ static aopt_status calibration_pass(gpu *g, float *latent, float *video, int64_t
 {
     aopt_status st = upload_params(g, err);
     TRY(cudaMemset(g->top, 0, SCALES * sizeof(float)));
-    if (!st) st = run_chunk(g, latent, frames, 0, frames, video, err);
+    if (!st) st = run_outer(g, latent, frames, 0, frames, video, err);
     if (!st) TRY(cudaMemcpy(top, g->top, SCALES * sizeof(float), cudaMemcpyDeviceToHost));
     return st;
 }
@@ -738,20 +820,21 @@ static aopt_status load(gpu *g, const aopt_vae *vae, aopt_error *err)
 
 static aopt_status open_gpu(gpu *g, const aopt_vae *vae, const tuning *t, aopt_error *err)
 {
-    int64_t least_work, most_work, fixed, room;
+    int64_t least_space, most_space, fixed, room;
     size_t available, total;
     make_plan(g, vae);
-    measure(g, &least_work, &most_work);
+    measure(g, &least_space, &most_space);
     fixed = place(g, NULL);
     TRY(cudaMemGetInfo(&available, &total));
     room = least(t->memory, (int64_t)available - ((int64_t)256 << 20)) - fixed;
-    g->work_n = most_work < room ? most_work : room > least_work ? room : least_work;
+    g->work_n = (most_space < room ? most_space : room > least_space ? room : least_space) / 1024 * 1024;
     if ((uint64_t)(fixed + g->work_n) > available)
         return aopt_fail(err, AOPT_E_MEMORY, "the decoder needs %lld bytes of device memory, %llu of %llu are free", (long long)(fixed + g->work_n), (unsigned long long)available, (unsigned long long)total);
     cut(g);
     TRY(cudaMalloc((void **)&g->arena, (size_t)(fixed + g->work_n)));
     place(g, g->arena);
-    g->work = g->arena + fixed;
+    g->space = g->arena + fixed;
+    place_buffers(g, g->space);
     TRY_BLAS(cublasCreate(&g->blas));
     TRY_BLAS(cublasSetWorkspace(g->blas, g->blas_work, 32 << 20));
     g->gemm_blas = aopt_cuda_has_wgmma() && !t->cublas ? NULL : g->blas;
@@ -809,6 +892,7 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     if (!g) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
     g->T = shape->dim[1]; g->h = shape->dim[2]; g->w = shape->dim[3];
     g->chunk = (int)least(t->chunk, g->T);
+    g->outer = (int)least(t->outer, g->T);
     g->profile = device->profile;
     st = open_gpu(g, vae, t, err);
     if (st) { close_gpu(g); return st; }
@@ -816,7 +900,7 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     out->decode = decode_gpu;
     out->close = close_gpu;
     snprintf(out->info, sizeof out->info, "fp16 Winograd F(4x4,3x3), %s, chunks of %d latent frames, %.1f GB on the device",
-             g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->work - g->arena + g->work_n) * 1e-9);
+             g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
     return AOPT_OK;
 }
 
