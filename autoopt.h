@@ -38,6 +38,7 @@
       [A10] small tools: JSON, SHA-256, reproducible random numbers
       [A11] the contract of a candidate (build_decoder) and of a target
       [A12] CUDA: the judge's buffers, the fp32 layers, decode and encode on a GPU
+      [A13] fast layers on a CPU: Winograd convolutions in fp32
       ---- end of the API; below is the implementation ----
       [I1]  platform: threads, files, vector types
       [I2]  errors, sizes, memory
@@ -51,7 +52,8 @@
       [I10] frames
       [I11] JSON, SHA-256, random numbers
       [I12] CUDA host; includes autoopt_kernels.cuh
-      [I13] licence
+      [I13] fast layers on a CPU
+      [I14] licence
 */
 #ifndef AUTOOPT_H
 #define AUTOOPT_H
@@ -817,6 +819,59 @@ AOPT_API aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, st
 AOPT_API aopt_status aopt_cuda_head(const struct __half *g, float alpha, const float *bias, float *video, int64_t video_channel, int64_t frames,
                                     int64_t H, int64_t W, struct CUstream_st *stream, aopt_error *err);
 #endif /* AUTOOPT_CUDA */
+
+/* ==== [A13] fast layers on a CPU =========================================================================
+   What a fast fp32 decoder is put together from.  Tensors are f32 [frames][H][W][C] in host memory, C padded with zeros to a multiple
+   of AOPT_CPU_LANES (aopt_cpu_pad).  The same bits for every number of threads, every cut into blocks and every cut of a clip into
+   calls.  A convolution may end with what follows it: bias, residual, norm and SiLU, while its output is still in the cache.
+   AVX-512 or AVX2 with FMA where the CPU has them, else GNU vectors, else plain C. */
+enum { AOPT_CPU_LANES = 16 };
+AOPT_API int64_t aopt_cpu_pad(int64_t C);
+
+#define AOPT_CPU_SCHEME_LIST(X) \
+    X(AOPT_CPU_DIRECT, "direct")        /* every kernel of aopt_ref_conv; upsample: reads each pixel four times, 36 products per input pixel */ \
+    X(AOPT_CPU_F2, "F(2x2)")            /* 3x3: 2-D Winograd, 16 products per 2x2 outputs; the sum over time taps and channels is a matrix product */ \
+    X(AOPT_CPU_F4, "F(4x4)")            /* 3x3: 36 products per 4x4 outputs */ \
+    X(AOPT_CPU_UP, "upsample")          /* 3x3 after nearest-upsample: 25 products per 4x4 outputs */
+#define AOPT__X(id, text) id,
+typedef enum aopt_cpu_scheme { AOPT_CPU_SCHEME_LIST(AOPT__X) AOPT_CPU_SCHEMES } aopt_cpu_scheme;
+#undef AOPT__X
+AOPT_API const char *aopt_cpu_scheme_name(int scheme);
+
+/* Weights of a stride-1 convolution (the kernels of aopt_ref_conv3d) in the order of a scheme, transformed in double.
+   upsample  1: after nearest-upsample by 2; AOPT_CPU_UP or AOPT_CPU_DIRECT, kernel 1x3x3
+   *out      the caller's (close; NULL is fine); conv's arrays are not kept
+   AOPT_E_ARG  a size, or a kernel that this scheme cannot do    AOPT_E_MEMORY */
+typedef struct aopt_cpu_conv aopt_cpu_conv;
+AOPT_API aopt_status aopt_cpu_conv_open(const aopt_ref_conv *conv, int scheme, int upsample, aopt_cpu_conv **out, aopt_error *err);
+AOPT_API void aopt_cpu_conv_close(aopt_cpu_conv *c);
+
+/* norm and SiLU of a position: silu(x / max(||x||, 1e-12) * sqrt(norm_c) * gamma) */
+typedef struct aopt_cpu_norm {
+    const float *gamma;                 /* [C], zeros behind the real ones */
+    int64_t norm_c;                     /* channels that are not padding */
+    int silu;                           /* 0: norm alone */
+} aopt_cpu_norm;
+
+/* One run.  Zero fields are absent or chosen. */
+typedef struct aopt_cpu_run {
+    const float *x; int64_t frames, H, W;       /* [frames][H][W][ci] */
+    int past;                           /* 0 or 2: frames that lie in front of x; else zeros are taken.  Unused if kt = 1 */
+    const float *add;                   /* residual.  Without upsample [frames][H][W][co], and may be y; with it the input of a stage, which DupUp3D spreads: */
+    int64_t add_c, add_real;            /*   [(frames + add_skip)/add_ft][H][W][add_c], add_real of the channels not padding */
+    int add_ft, add_skip;               /*   as ft and drop of aopt_ref_dup_up */
+    float *y; int64_t y_frame;          /* output, bias and residual added; floats from frame to frame, 0 = contiguous.  NULL: only act */
+    aopt_cpu_norm norm; float *act;     /* norm of the output, contiguous; NULL: none */
+    int64_t tiles, step;                /* tiles of a block (direct: positions) and frames at a time */
+    int threads;                        /* 0 = all cores that this process may use */
+    float *work;                        /* aopt_cpu_work floats, aligned to 64 bytes; not shared by runs at the same time */
+} aopt_cpu_run;
+AOPT_API int64_t aopt_cpu_work(const aopt_cpu_conv *c, const aopt_cpu_run *run);        /* work itself, x, y, add and act are not looked at */
+AOPT_API void aopt_cpu_conv_run(const aopt_cpu_conv *c, const aopt_cpu_run *run);
+/* x [P][C] -> act [P][C] */
+AOPT_API void aopt_cpu_norm_run(const aopt_cpu_norm *norm, const float *x, int64_t P, int64_t C, float *act, int threads);
+/* The head's output x [frames][H][W][C], whose first 12 channels are 2x2 patches, clamped into video [3][..][2H][2W], channel_stride apart. */
+AOPT_API void aopt_cpu_video(const float *x, int64_t frames, int64_t H, int64_t W, int64_t C, float *video, int64_t channel_stride, int threads);
 
 #ifdef __cplusplus
 }
@@ -3493,6 +3548,32 @@ AOPT__DEF void aopt_ref_unpatchify(const float *x, int64_t H, int64_t W, float *
                         const float v = x[(i * W + j) * 12 + (c * 2 + r) * 2 + q];
                         frame[c * 4 * H * W + (2 * i + q) * 2 * W + 2 * j + r] = v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v;
                     }
+    }
+}
+
+/* F(4,3) at the points 0, +-a, +-b, infinity: y = A^T [(G g) * (B^T d)].  In fp16 these points lose 3.5 dB less than
+   0, +-1, +-2 and are what makes fp16 F(4x4) better than direct bf16.  Rows of B^T are monic polynomials times
+   AOPT__WINO_ROW (norms 1.6, 1.5, 1.5, 1.0, 1.0, 1.6); A^T is the Vandermonde matrix of the points; G takes the inverse. */
+#define AOPT__WINO_A 0.651
+#define AOPT__WINO_B 1.535
+#define AOPT__WINO_ROW 0.5
+
+static void aopt__wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
+{
+    static const double point[5] = { 0.0, AOPT__WINO_A, -AOPT__WINO_A, AOPT__WINO_B, -AOPT__WINO_B };
+    int p, q, i, n;
+    memset(at, 0, 24 * sizeof(double)); memset(g, 0, 18 * sizeof(double)); memset(bt, 0, 36 * sizeof(double));
+    for (p = 0; p < 6; p++) {                   /* row p of B^T: the polynomial of all points but its own; infinity: of all */
+        double scale = AOPT__WINO_ROW;
+        bt[p][0] = AOPT__WINO_ROW;
+        for (q = 0, n = 0; q < 5; q++) {
+            if (q == p) continue;
+            for (i = ++n; i > 0; i--) bt[p][i] = bt[p][i - 1] - point[q] * bt[p][i];
+            bt[p][0] *= -point[q];
+            if (p < 5) scale *= point[p] - point[q];
+        }
+        for (i = 0; i < 4; i++) at[i][p] = p < 5 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == 3;
+        for (i = 0; i < 3; i++) g[p][i] = p < 5 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / AOPT__WINO_ROW;
     }
 }
 
@@ -6435,7 +6516,572 @@ AOPT__DEF void aopt_cuda_vae_close(aopt_cuda_vae *v)
 } /* extern "C" */
 #endif /* AUTOOPT_CUDA */
 
-/* ==== [I13] licence =====================================================================================
+/* ==== [I13] fast layers on a CPU =========================================================================
+   A convolution is a run over blocks: some tiles of the output at some frames.  In a block the tiles are transformed into planes
+   v [plane][slot][tile][ci], then each product p is a matrix product m [p][position][co] of the rows of its plane with its weights,
+   which sums over channels and time taps; then tiles are transformed back.  Direct convolutions are the same matrix product whose
+   rows are the input itself.  A block passes through all frames of its part of the clip, so that the planes of a frame are made once
+   and stay in the L2 cache for its two successors.
+
+   The matrix product takes 12 positions and a panel of 32 output channels (the last: 16) at a time; weights are packed
+   [product][panel][tap][ci][panel's width]. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { AOPT__FAST_P = 12, AOPT__FAST_W = 32, AOPT__FAST_AXIS = 6, AOPT__FAST_PIXELS = 16, AOPT__FAST_BYTES = 320 << 10 };
+
+/* One axis: `in` pixels from `first` on, every `step`, become `kinds` values; products multiply kind[p]; `out` outputs from out_first on. */
+typedef struct aopt__axis { int in, step, kinds, products, out, out_first, kind[AOPT__FAST_AXIS]; } aopt__axis;
+static const aopt__axis aopt__axes[AOPT_CPU_SCHEMES] = {
+    { 1, 1, 1, 1, 1, 0, { 0 } },
+    { 4, 2, 4, 4, 2, 0, { 0, 1, 2, 3 } },
+    { 6, 4, 6, 6, 4, 0, { 0, 1, 2, 3, 4, 5 } },
+    { 3, 2, 3, 5, 4, -1, { 0, 1, 1, 2, 2 } },
+};
+
+/* in: the patch at x, `row` and `col` floats from pixel to pixel, to planes.  out: products to [out*out][co].
+   tile: out [12][..] = sum over t < taps, c < ci of x[t][k][shift + c] * w[t][c][width].  end: n positions of v [n][C], scratch, plus bias
+   and add. */
+typedef void (*aopt__in_fn)(const float *x, int64_t row, int64_t col, int64_t ci, float *v, int64_t plane);
+typedef void (*aopt__out_fn)(const float *m, int64_t plane, int64_t co, float *patch);
+typedef void (*aopt__gemm_fn)(const float *const *x, int64_t shift, int64_t taps, int64_t ci, const float *w, int64_t width, float *out, int64_t row);
+typedef void (*aopt__end_fn)(float *v, int64_t n, int64_t C, const float *bias, const float *add, float *y, const aopt_cpu_norm *norm, float *act);
+typedef void (*aopt__fast_norm_fn)(const float *x, int64_t n, int64_t C, const aopt_cpu_norm *norm, float *act);
+typedef struct aopt__fast_fns { aopt__in_fn in[AOPT_CPU_SCHEMES]; aopt__out_fn out[AOPT_CPU_SCHEMES]; aopt__gemm_fn tile; aopt__fast_norm_fn norm; aopt__end_fn end; } aopt__fast_fns;
+
+/* One axis of B^T and of A^T.  F4: rows of B^T are the monic polynomials, see AOPT__WINO_A.  Upsample: see aopt_upsample_form. */
+#define AOPT__F2_IN(d, o, V, FMA) do { o[0] = d[0] - d[2]; o[1] = d[1] + d[2]; o[2] = d[2] - d[1]; o[3] = d[1] - d[3]; } while (0)
+#define AOPT__F2_OUT(m, y, V, FMA) do { y[0] = m[0] + m[1] + m[2]; y[1] = m[1] - m[2] - m[3]; } while (0)
+#define AOPT__F4_IN(d, o, V, FMA) do { \
+    V e, f; \
+    o[0] = FMA(d[0], ab, FMA(d[2], -sum, d[4])); o[5] = FMA(d[1], ab, FMA(d[3], -sum, d[5])); \
+    e = FMA(d[2], -b2, d[4]); f = FMA(d[1], -b2, d[3]); o[1] = FMA(f, a1, e); o[2] = FMA(f, -a1, e); \
+    e = FMA(d[2], -a2, d[4]); f = FMA(d[1], -a2, d[3]); o[3] = FMA(f, b1, e); o[4] = FMA(f, -b1, e); \
+} while (0)
+#define AOPT__F4_OUT(m, y, V, FMA) do { \
+    V e, f; \
+    e = m[1] + m[2]; f = m[3] + m[4]; y[0] = m[0] + e + f; y[2] = FMA(e, a2, f * b2); \
+    e = m[1] - m[2]; f = m[3] - m[4]; y[1] = FMA(e, a1, f * b1); y[3] = FMA(e, a3, FMA(f, b3, m[5])); \
+} while (0)
+#define AOPT__UP_IN(d, o, V, FMA) do { o[0] = d[1]; o[1] = d[0] - d[1]; o[2] = d[1] - d[2]; } while (0)
+#define AOPT__UP_OUT(m, y, V, FMA) do { y[0] = m[0] + m[1]; y[1] = m[0] + m[2]; y[2] = m[0] + m[3]; y[3] = m[0] + m[4]; } while (0)
+#define AOPT__GET3(V, p, s) do { const float *p_ = (p); const int64_t s_ = (s); d[0] = *(const V##u *)p_; d[1] = *(const V##u *)(p_ + s_); d[2] = *(const V##u *)(p_ + 2 * s_); } while (0)
+#define AOPT__GET4(V, p, s) do { AOPT__GET3(V, p, s); d[3] = *(const V##u *)((p) + 3 * (s)); } while (0)
+#define AOPT__GET5(V, p, s) do { AOPT__GET4(V, p, s); d[4] = *(const V##u *)((p) + 4 * (s)); } while (0)
+#define AOPT__GET6(V, p, s) do { AOPT__GET5(V, p, s); d[5] = *(const V##u *)((p) + 5 * (s)); } while (0)
+#define AOPT__PUT2(V, p, s) do { *(V##u *)(p) = o[0]; *(V##u *)((p) + (s)) = o[1]; } while (0)
+#define AOPT__PUT3(V, p, s) do { AOPT__PUT2(V, p, s); *(V##u *)((p) + 2 * (s)) = o[2]; } while (0)
+#define AOPT__PUT4(V, p, s) do { AOPT__PUT3(V, p, s); *(V##u *)((p) + 3 * (s)) = o[3]; } while (0)
+#define AOPT__PUT6(V, p, s) do { AOPT__PUT4(V, p, s); *(V##u *)((p) + 4 * (s)) = o[4]; *(V##u *)((p) + 5 * (s)) = o[5]; } while (0)
+#define AOPT__FAST_CONSTANTS(V) \
+    V zero; \
+    memset(&zero, 0, sizeof zero); \
+    const V a1 = zero + (float)AOPT__WINO_A, a2 = a1 * a1, a3 = a2 * a1, b1 = zero + (float)AOPT__WINO_B, b2 = b1 * b1, b3 = b2 * b1, ab = a2 * b2, sum = a2 + b2; \
+    (void)a3; (void)b3; (void)ab; (void)sum
+#define AOPT__FAST_IN(NAME, ATTR, V, L, FMA, IN, KINDS, GET, PUT, AXIS) \
+ATTR static void aopt__fast_in_##NAME(const float *x, int64_t row, int64_t col, int64_t ci, float *v, int64_t plane) \
+{ \
+    float t[IN * KINDS * L]; \
+    V d[6], o[6]; \
+    int64_t c; \
+    int i; \
+    AOPT__FAST_CONSTANTS(V); \
+    for (c = 0; c < ci; c += L) { \
+        for (i = 0; i < IN; i++) { GET(V, x + c + i * col, row); AXIS(d, o, V, FMA); PUT(V, t + i * L, IN * L); } \
+        for (i = 0; i < KINDS; i++) { GET(V, t + i * IN * L, L); AXIS(d, o, V, FMA); PUT(V, v + c + i * KINDS * plane, plane); } \
+    } \
+}
+#define AOPT__FAST_OUT(NAME, ATTR, V, L, FMA, PRODUCTS, OUT, GET, PUT, AXIS) \
+ATTR static void aopt__fast_out_##NAME(const float *m, int64_t plane, int64_t co, float *patch) \
+{ \
+    float t[PRODUCTS * OUT * L]; \
+    V d[6], o[6]; \
+    int64_t c; \
+    int i; \
+    AOPT__FAST_CONSTANTS(V); \
+    for (c = 0; c < co; c += L) { \
+        for (i = 0; i < PRODUCTS; i++) { GET(V, m + c + i * plane, PRODUCTS * plane); AXIS(d, o, V, FMA); PUT(V, t + i * L, PRODUCTS * L); } \
+        for (i = 0; i < OUT; i++) { GET(V, t + i * PRODUCTS * L, L); AXIS(d, o, V, FMA); PUT(V, patch + i * OUT * co + c, co); } \
+    } \
+}
+#define AOPT__FAST_GEMM(NAME, ATTR, V, L, B, BROADCAST, FMA) \
+ATTR static void aopt__gemm_##NAME(const float *const *x, int64_t shift, int64_t taps, int64_t ci, const float *w, int64_t width, float *out, int64_t row) \
+{ \
+    int64_t half, column, t, c; \
+    for (half = 0; half < AOPT__FAST_P; half += 6) \
+        for (column = 0; column < width; column += 2 * L) { \
+            const float *u = w + column; \
+            float *to = out + half * row + column; \
+            V a00, a01, a10, a11, a20, a21, a30, a31, a40, a41, a50, a51; \
+            memset(&a00, 0, sizeof a00); \
+            a01 = a10 = a11 = a20 = a21 = a30 = a31 = a40 = a41 = a50 = a51 = a00; \
+            for (t = 0; t < taps; t++) { \
+                const float *const *from = x + t * AOPT__FAST_P + half; \
+                const float *x0 = from[0] + shift, *x1 = from[1] + shift, *x2 = from[2] + shift, *x3 = from[3] + shift, *x4 = from[4] + shift, *x5 = from[5] + shift; \
+                for (c = 0; c < ci; c++, u += width) { \
+                    const V w0 = *(const V##u *)u, w1 = *(const V##u *)(u + L); \
+                    B b; \
+                    b = BROADCAST(x0 + c); a00 = FMA(b, w0, a00); a01 = FMA(b, w1, a01); \
+                    b = BROADCAST(x1 + c); a10 = FMA(b, w0, a10); a11 = FMA(b, w1, a11); \
+                    b = BROADCAST(x2 + c); a20 = FMA(b, w0, a20); a21 = FMA(b, w1, a21); \
+                    b = BROADCAST(x3 + c); a30 = FMA(b, w0, a30); a31 = FMA(b, w1, a31); \
+                    b = BROADCAST(x4 + c); a40 = FMA(b, w0, a40); a41 = FMA(b, w1, a41); \
+                    b = BROADCAST(x5 + c); a50 = FMA(b, w0, a50); a51 = FMA(b, w1, a51); \
+                } \
+            } \
+            *(V##u *)to = a00; *(V##u *)(to + L) = a01; to += row; \
+            *(V##u *)to = a10; *(V##u *)(to + L) = a11; to += row; \
+            *(V##u *)to = a20; *(V##u *)(to + L) = a21; to += row; \
+            *(V##u *)to = a30; *(V##u *)(to + L) = a31; to += row; \
+            *(V##u *)to = a40; *(V##u *)(to + L) = a41; to += row; \
+            *(V##u *)to = a50; *(V##u *)(to + L) = a51; \
+        } \
+}
+#define AOPT__FAST_KERNELS(NAME, ATTR, V, L, FMA, SUM, SILU) \
+AOPT__FAST_IN(f2_##NAME, ATTR, V, L, FMA, 4, 4, AOPT__GET4, AOPT__PUT4, AOPT__F2_IN) \
+AOPT__FAST_IN(f4_##NAME, ATTR, V, L, FMA, 6, 6, AOPT__GET6, AOPT__PUT6, AOPT__F4_IN) \
+AOPT__FAST_IN(up_##NAME, ATTR, V, L, FMA, 3, 3, AOPT__GET3, AOPT__PUT3, AOPT__UP_IN) \
+AOPT__FAST_OUT(f2_##NAME, ATTR, V, L, FMA, 4, 2, AOPT__GET4, AOPT__PUT2, AOPT__F2_OUT) \
+AOPT__FAST_OUT(f4_##NAME, ATTR, V, L, FMA, 6, 4, AOPT__GET6, AOPT__PUT4, AOPT__F4_OUT) \
+AOPT__FAST_OUT(up_##NAME, ATTR, V, L, FMA, 5, 4, AOPT__GET5, AOPT__PUT4, AOPT__UP_OUT) \
+ATTR static void aopt__fast_norm_##NAME(const float *x, int64_t n, int64_t C, const aopt_cpu_norm *norm, float *act) \
+{ \
+    const float root = sqrtf((float)norm->norm_c); \
+    int64_t i, c; \
+    for (i = 0; i < n; i++, x += C, act += C) { \
+        float k; \
+        V s, a; \
+        memset(&s, 0, sizeof s); \
+        for (c = 0; c < C; c += L) { a = *(const V##u *)(x + c); s = FMA(a, a, s); } \
+        k = sqrtf(SUM(s, L)); \
+        k = root / (k < 1e-12f ? 1e-12f : k); \
+        for (c = 0; c < C; c += L) { \
+            a = *(const V##u *)(x + c) * k * *(const V##u *)(norm->gamma + c); \
+            if (norm->silu) SILU(a, V, V##i); \
+            *(V##u *)(act + c) = a; \
+        } \
+    } \
+} \
+ATTR static void aopt__fast_end_##NAME(float *v, int64_t n, int64_t C, const float *bias, const float *add, float *y, const aopt_cpu_norm *norm, float *act) \
+{ \
+    int64_t i, c; \
+    for (i = 0; i < n * C; i += C) \
+        for (c = 0; c < C; c += L) { \
+            V a = *(const V##u *)(v + i + c) + *(const V##u *)(bias + c); \
+            if (add) a = a + *(const V##u *)(add + i + c); \
+            if (y) *(V##u *)(y + i + c) = a; \
+            if (act) *(V##u *)(v + i + c) = a; \
+        } \
+    if (act) aopt__fast_norm_##NAME(v, n, C, norm, act); \
+} \
+static const aopt__fast_fns aopt__fast_##NAME = { \
+    { NULL, aopt__fast_in_f2_##NAME, aopt__fast_in_f4_##NAME, aopt__fast_in_up_##NAME }, \
+    { NULL, aopt__fast_out_f2_##NAME, aopt__fast_out_f4_##NAME, aopt__fast_out_up_##NAME }, aopt__gemm_##NAME, aopt__fast_norm_##NAME, aopt__fast_end_##NAME };
+
+#if !defined(AOPT_NO_VECTORS) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
+#define AOPT__SUM(v, L) aopt__sum_##L((const float *)&(v))
+static inline float aopt__sum_4(const float *v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+static inline float aopt__sum_8(const float *v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
+#define AOPT__SILU(v, V, VI) do { V e_ = -v; AOPT__EXP(e_, V, VI); v = v / (1.0f + e_); } while (0)
+AOPT__FAST_GEMM(half, AOPT__HOT, aopt__v4, 4, float, AOPT__LOAD, AOPT__MULADD)
+AOPT__FAST_KERNELS(half, AOPT__HOT, aopt__v4, 4, AOPT__MULADD, AOPT__SUM, AOPT__SILU)
+#define AOPT__FAST_BASELINE aopt__fast_half
+#if defined(__x86_64__)
+AOPT__FAST_GEMM(avx2, AOPT__HOT __attribute__((target("avx2,fma"))), aopt__v8, 8, aopt__v8, (aopt__v8)_mm256_broadcast_ss, AOPT__FMA_AVX2)
+AOPT__FAST_KERNELS(avx2, AOPT__HOT __attribute__((target("avx2,fma"))), aopt__v8, 8, AOPT__FMA_AVX2, AOPT__SUM, AOPT__SILU)
+
+typedef float aopt__v16 __attribute__((vector_size(64)));
+typedef float aopt__v16u __attribute__((vector_size(64), aligned(4), may_alias));
+#define AOPT__AVX512 AOPT__HOT __attribute__((target("avx512f")))
+#define AOPT__FMA_AVX512(b, w, a) (aopt__v16)_mm512_fmadd_ps((__m512)(b), (__m512)(w), (__m512)(a))
+#define AOPT__SUM_AVX512(v, L) _mm512_reduce_add_ps((__m512)(v))
+/* As AOPT__EXP, by the instructions for it; 1/(1 + e) by an estimate and a Newton step.  maskz: gcc 12 warns of the other forms. */
+#define AOPT__SILU_AVX512(v, V, VI) do { \
+    const __m512 x_ = (__m512)(v); \
+    __m512 z_ = _mm512_maskz_min_ps(0xffff, _mm512_set1_ps(88.0f), _mm512_maskz_max_ps(0xffff, _mm512_set1_ps(-87.0f), _mm512_sub_ps(_mm512_setzero_ps(), x_))), n_, p_, r_; \
+    n_ = _mm512_maskz_roundscale_ps(0xffff, _mm512_mul_ps(z_, _mm512_set1_ps(1.44269504f)), 0); \
+    z_ = _mm512_fnmadd_ps(n_, _mm512_set1_ps(0.693359375f), z_); \
+    z_ = _mm512_fmadd_ps(n_, _mm512_set1_ps(2.12194440e-4f), z_); \
+    p_ = _mm512_fmadd_ps(z_, _mm512_set1_ps(1.0f / 5040), _mm512_set1_ps(1.0f / 720)); \
+    p_ = _mm512_fmadd_ps(p_, z_, _mm512_set1_ps(1.0f / 120)); \
+    p_ = _mm512_fmadd_ps(p_, z_, _mm512_set1_ps(1.0f / 24)); \
+    p_ = _mm512_fmadd_ps(p_, z_, _mm512_set1_ps(1.0f / 6)); \
+    p_ = _mm512_fmadd_ps(p_, z_, _mm512_set1_ps(0.5f)); \
+    p_ = _mm512_fmadd_ps(p_, z_, _mm512_set1_ps(1.0f)); \
+    p_ = _mm512_fmadd_ps(p_, z_, _mm512_set1_ps(1.0f)); \
+    p_ = _mm512_add_ps(_mm512_maskz_scalef_ps(0xffff, p_, n_), _mm512_set1_ps(1.0f)); \
+    r_ = _mm512_maskz_rcp14_ps(0xffff, p_); \
+    r_ = _mm512_mul_ps(r_, _mm512_fnmadd_ps(p_, r_, _mm512_set1_ps(2.0f))); \
+    v = (V)_mm512_mul_ps(x_, r_); \
+} while (0)
+
+/* 12 positions x 16*N columns. */
+#define AOPT__ROWS12(R) R(0) R(1) R(2) R(3) R(4) R(5) R(6) R(7) R(8) R(9) R(10) R(11)
+#define AOPT__R_BEGIN(k) __m512 a##k = _mm512_setzero_ps(), b##k = a##k;
+#define AOPT__R_FROM(k) const float *x##k = x[k] + shift;
+#define AOPT__R_2(k) v = _mm512_set1_ps(x##k[c]); a##k = _mm512_fmadd_ps(v, w0, a##k); b##k = _mm512_fmadd_ps(v, w1, b##k);
+#define AOPT__R_1(k) a##k = _mm512_fmadd_ps(_mm512_set1_ps(x##k[c]), w0, a##k); b##k = a##k;
+#define AOPT__R_PUT2(k) _mm512_storeu_ps(out + k * row, a##k); _mm512_storeu_ps(out + k * row + 16, b##k);
+#define AOPT__R_PUT1(k) _mm512_storeu_ps(out + k * row, a##k); (void)b##k;
+AOPT__AVX512 static void aopt__gemm_avx512(const float *const *x, int64_t shift, int64_t taps, int64_t ci, const float *w, int64_t width, float *out, int64_t row)
+{
+    __m512 w0, w1, v;
+    int64_t c;
+    AOPT__ROWS12(AOPT__R_BEGIN)
+    if (width == 32) {
+        for (; taps > 0; taps--, x += AOPT__FAST_P) {
+            AOPT__ROWS12(AOPT__R_FROM)
+            for (c = 0; c < ci; c++, w += 32) { w0 = _mm512_loadu_ps(w); w1 = _mm512_loadu_ps(w + 16); AOPT__ROWS12(AOPT__R_2) }
+        }
+        AOPT__ROWS12(AOPT__R_PUT2)
+    } else {
+        for (; taps > 0; taps--, x += AOPT__FAST_P) {
+            AOPT__ROWS12(AOPT__R_FROM)
+            for (c = 0; c < ci; c++, w += 16) { w0 = _mm512_loadu_ps(w); AOPT__ROWS12(AOPT__R_1) }
+        }
+        AOPT__ROWS12(AOPT__R_PUT1)
+    }
+}
+AOPT__FAST_KERNELS(avx512, AOPT__AVX512, aopt__v16, 16, AOPT__FMA_AVX512, AOPT__SUM_AVX512, AOPT__SILU_AVX512)
+#endif
+
+#else /* no GNU vectors: vectors of one float */
+typedef float aopt__v1, aopt__v1u;
+#define AOPT__LOAD(p) (*(p))
+#define AOPT__MULADD(b, w, a) ((a) + (w) * (b))
+#define AOPT__SUM(v, L) (v)
+#define AOPT__SILU(v, V, VI) (v = v / (1.0f + expf(-v)))
+AOPT__FAST_GEMM(plain, , aopt__v1, 1, float, AOPT__LOAD, AOPT__MULADD)
+AOPT__FAST_KERNELS(plain, , aopt__v1, 1, AOPT__MULADD, AOPT__SUM, AOPT__SILU)
+#define AOPT__FAST_BASELINE aopt__fast_plain
+#endif
+
+static const aopt__fast_fns *aopt__fast_pick(void)
+{
+#if defined(__x86_64__) && !defined(AOPT_NO_VECTORS) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
+    if (__builtin_cpu_supports("avx512f")) return &aopt__fast_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &aopt__fast_avx2;
+#endif
+    return &AOPT__FAST_BASELINE;
+}
+
+AOPT__DEF int64_t aopt_cpu_pad(int64_t C) { return (C + AOPT_CPU_LANES - 1) / AOPT_CPU_LANES * AOPT_CPU_LANES; }
+
+AOPT__DEF const char *aopt_cpu_scheme_name(int scheme)
+{
+#define AOPT__X(id, text) text,
+    static const char *const name[] = { AOPT_CPU_SCHEME_LIST(AOPT__X) };
+#undef AOPT__X
+    return scheme >= 0 && scheme < AOPT_CPU_SCHEMES ? name[scheme] : "unknown scheme";
+}
+
+struct aopt_cpu_conv {
+    int scheme, upsample, kt, k;
+    int64_t ci, co, real_co;            /* the first two padded */
+    float *w, *bias, *zero;             /* zero: a pixel outside, [ci] */
+    void *block;
+};
+
+static int64_t aopt__fast_planes(int scheme) { return aopt__axes[scheme].kinds * aopt__axes[scheme].kinds; }
+static int64_t aopt__fast_products(int scheme) { return aopt__axes[scheme].products * aopt__axes[scheme].products; }
+
+/* Matrix G of an axis: products from the three taps. */
+static void aopt__fast_form(int scheme, double g[AOPT__FAST_AXIS][3])
+{
+    static const double f2[4][3] = { { 1, 0, 0 }, { 0.5, 0.5, 0.5 }, { 0.5, -0.5, 0.5 }, { 0, 0, 1 } };
+    static const double up[5][3] = { { 1, 1, 1 }, { 1, 1, 0 }, { 1, 0, 0 }, { 0, 0, -1 }, { 0, -1, -1 } };
+    double at[4][6], bt[6][6];
+    int i;
+    if (scheme == AOPT_CPU_F2) memcpy(g, f2, sizeof f2);
+    else if (scheme == AOPT_CPU_UP) memcpy(g, up, sizeof up);
+    else {
+        aopt__wino_matrices(at, g, bt);
+        for (i = 0; i < 18; i++) g[i / 3][i % 3] *= AOPT__WINO_ROW;         /* B^T is monic here */
+    }
+}
+
+/* The weights of one output channel [ci][kt][k][k] of one input channel into w. */
+static void aopt__fast_pack(const aopt_cpu_conv *c, double g[AOPT__FAST_AXIS][3], int64_t o, int64_t i, const float *from)
+{
+    const int64_t direct = c->scheme == AOPT_CPU_DIRECT, taps = direct ? c->kt * c->k * c->k : c->kt;
+    const int64_t first = o / AOPT__FAST_W * AOPT__FAST_W, width = aopt__min(AOPT__FAST_W, c->co - first), n = aopt__axes[c->scheme].products;
+    int64_t p, t;
+    int k, l;
+    for (p = 0; p < n * n; p++)
+        for (t = 0; t < taps; t++) {
+            double u = direct ? (double)from[t] : 0.0;
+            for (k = 0; k < 3 && !direct; k++)
+                for (l = 0; l < 3; l++) u += g[p / n][k] * g[p % n][l] * (double)from[(t * 3 + k) * 3 + l];
+            c->w[(p * c->co + first) * taps * c->ci + (t * c->ci + i) * width + o - first] = (float)u;
+        }
+}
+
+AOPT__DEF aopt_status aopt_cpu_conv_open(const aopt_ref_conv *conv, int scheme, int upsample, aopt_cpu_conv **out, aopt_error *err)
+{
+    const int64_t most = (int64_t)1 << 24, taps = conv->kt * conv->kh * conv->kw;
+    double g[AOPT__FAST_AXIS][3];
+    aopt_cpu_conv *c;
+    int64_t weights, floats, o, i;
+    *out = NULL;
+    if (scheme < 0 || scheme >= AOPT_CPU_SCHEMES) return aopt_fail(err, AOPT_E_ARG, "convolution: scheme %d", scheme);
+    if ((conv->kt != 1 && conv->kt != 3) || (conv->kh != 1 && conv->kh != 3) || conv->kw != conv->kh || conv->ci < 1 || conv->co < 1 || conv->ci > most || conv->co > most)
+        return aopt_fail(err, AOPT_E_ARG, "convolution: kernel %dx%dx%d, %lld -> %lld channels; 1 or 3 in time, 1x1 or 3x3 in space, at least 1 channel",
+                         conv->kt, conv->kh, conv->kw, (long long)conv->ci, (long long)conv->co);
+    if ((scheme != AOPT_CPU_DIRECT && conv->kh != 3) || (upsample ? conv->kt != 1 || conv->kh != 3 || (scheme != AOPT_CPU_DIRECT && scheme != AOPT_CPU_UP) : scheme == AOPT_CPU_UP))
+        return aopt_fail(err, AOPT_E_ARG, "convolution: scheme %s does not do a %dx%dx%d kernel %s upsample", aopt_cpu_scheme_name(scheme), conv->kt, conv->kh, conv->kw,
+                         upsample ? "after" : "without");
+    c = (aopt_cpu_conv *)aopt__alloc(1, sizeof *c);
+    if (!c) return aopt_fail(err, AOPT_E_MEMORY, "convolution: out of memory");
+    memset(c, 0, sizeof *c);
+    c->scheme = scheme; c->upsample = upsample != 0;
+    c->kt = conv->kt; c->k = conv->kh;
+    c->ci = aopt_cpu_pad(conv->ci); c->co = aopt_cpu_pad(conv->co); c->real_co = conv->co;
+    weights = aopt__fast_products(scheme) * (scheme == AOPT_CPU_DIRECT ? taps : conv->kt) * c->ci * c->co;
+    floats = weights + c->co + c->ci + 16;
+    c->block = aopt__alloc(floats, sizeof(float));
+    if (!c->block) {
+        AOPT_FREE(c);
+        return aopt_fail(err, AOPT_E_MEMORY, "convolution: cannot allocate %lld bytes of weights", (long long)(floats * (int64_t)sizeof(float)));
+    }
+    c->w = (float *)c->block + (64 - (uintptr_t)c->block % 64) % 64 / sizeof(float);
+    c->bias = c->w + weights;
+    c->zero = c->bias + c->co;
+    memset(c->w, 0, (size_t)(weights + c->co + c->ci) * sizeof(float));
+    aopt__fast_form(scheme, g);
+    for (o = 0; o < conv->co; o++) {
+        for (i = 0; i < conv->ci; i++) aopt__fast_pack(c, g, o, i, conv->weight + (o * conv->ci + i) * taps);
+        if (conv->bias) c->bias[o] = conv->bias[o];
+    }
+    *out = c;
+    return AOPT_OK;
+}
+
+AOPT__DEF void aopt_cpu_conv_close(aopt_cpu_conv *c)
+{
+    if (c) AOPT_FREE(c->block);
+    AOPT_FREE(c);
+}
+
+/* How a run is cut: `tiles` of a block, `step` frames at a time, `parts` of the clip, and the floats of a block's arrays. */
+typedef struct aopt__cut {
+    int threads;
+    int64_t rows, columns, tiles, blocks, step, part, parts;        /* rows and columns of tiles; part: frames of one */
+    int64_t slots, v_plane, m_plane, v, m, patch, table, floats;
+} aopt__cut;
+
+static aopt__cut aopt__fast_cut(const aopt_cpu_conv *c, const aopt_cpu_run *r)
+{
+    const aopt__axis *a = &aopt__axes[c->scheme];
+    const int direct = c->scheme == AOPT_CPU_DIRECT, grown = direct && c->upsample ? 2 : 1;
+    const int64_t bytes = direct ? 4 * c->co : 4 * (aopt__fast_planes(c->scheme) * c->ci + aopt__fast_products(c->scheme) * c->co);
+    const int64_t good = aopt__max(2, aopt__min(16, (direct ? 65536 : AOPT__FAST_BYTES) / bytes / AOPT__FAST_P)) * AOPT__FAST_P;   /* positions of a block */
+    int64_t all, n;
+    aopt__cut k;
+    memset(&k, 0, sizeof k);
+    k.threads = aopt__threads(r->threads);
+    k.rows = a->out_first ? r->H / a->step + 1 : (grown * r->H + a->step - 1) / a->step;
+    k.columns = a->out_first ? r->W / a->step + 1 : (grown * r->W + a->step - 1) / a->step;
+    all = k.rows * k.columns;
+    n = (all + good - 1) / good;
+    if (all / k.threads >= AOPT__FAST_P) n = (n + k.threads - 1) / k.threads * k.threads;
+    k.tiles = r->tiles > 0 ? aopt__min(r->tiles, all) : (all + n - 1) / n;
+    k.blocks = (all + k.tiles - 1) / k.tiles;
+    k.parts = aopt__min(r->frames, (k.threads + k.blocks - 1) / k.blocks);
+    if (direct) k.parts = r->frames;
+    k.part = (r->frames + k.parts - 1) / k.parts;
+    k.parts = (r->frames + k.part - 1) / k.part;
+    k.step = direct ? 1 : aopt__max(1, aopt__min(k.part, r->step > 0 ? r->step : good / k.tiles));
+    n = (k.step * k.tiles + AOPT__FAST_P - 1) / AOPT__FAST_P * AOPT__FAST_P;
+    k.slots = k.step + c->kt - 1;
+    k.v_plane = (k.slots * k.tiles * c->ci / AOPT_CPU_LANES | 1) * AOPT_CPU_LANES;  /* an odd number of cache lines: planes must not share sets */
+    k.m_plane = (n * c->co / AOPT_CPU_LANES | 1) * AOPT_CPU_LANES;
+    k.v = direct ? 0 : aopt__fast_planes(c->scheme) * k.v_plane;
+    k.m = aopt__fast_products(c->scheme) * k.m_plane;
+    k.patch = aopt__max(36 * c->ci, (AOPT__FAST_PIXELS + 4) * c->co);
+    k.table = (direct ? (int64_t)c->kt * c->k * c->k * AOPT__FAST_P : c->kt * n) * (int64_t)sizeof(void *) / (int64_t)sizeof(float);
+    k.table = (k.table + 15) / 16 * 16;
+    k.floats = k.v + k.m + k.patch + k.table;
+    return k;
+}
+
+AOPT__DEF int64_t aopt_cpu_work(const aopt_cpu_conv *c, const aopt_cpu_run *run)
+{
+    const aopt__cut k = aopt__fast_cut(c, run);
+    return k.threads * k.floats;
+}
+
+/* Outputs v [n][co] of row i, columns j to j + n, of frame f.  spread: scratch of 4 positions, and n <= 4, where DupUp3D comes in. */
+static void aopt__fast_end(const aopt_cpu_conv *c, const aopt_cpu_run *r, aopt__end_fn end, int64_t f, int64_t i, int64_t j, int64_t n, float *v, float *spread)
+{
+    const int64_t grown = c->upsample + 1, W = grown * r->W, frame = grown * r->H * W * c->co, at = (i * W + j) * c->co;
+    const float *add = r->add ? r->add + f * frame + at : NULL;
+    if (add && c->upsample) {
+        const int64_t g = f + r->add_skip, sub = (g % r->add_ft * 2 + i % 2) * 2, all = r->add_ft * 4, repeats = c->real_co * all / r->add_real;
+        int64_t q, k;
+        for (q = 0; q < n; q++) {
+            const float *from = r->add + ((g / r->add_ft * r->H + i / 2) * r->W + (j + q) / 2) * r->add_c;
+            const int64_t start = sub + (j + q) % 2;
+            float *to = spread + q * c->co;
+            if (repeats == all) { memcpy(to, from, (size_t)c->co * sizeof *to); continue; }
+            memset(to, 0, (size_t)c->co * sizeof *to);
+            if (2 * repeats == all) for (k = 0, from += start / repeats; k < c->real_co; k++) to[k] = from[2 * k];
+            else for (k = 0; k < c->real_co; k++) to[k] = from[(k * all + start) / repeats];
+        }
+        add = spread;
+    }
+    end(v, n, c->co, c->bias, add, r->y ? r->y + f * (r->y_frame ? r->y_frame : frame) + at : NULL, &r->norm, r->act ? r->act + f * frame + at : NULL);
+}
+
+/* Planes of frame f, tiles t0 to t1, into slot's place v. */
+static void aopt__fast_input(const aopt_cpu_conv *c, const aopt_cpu_run *r, const aopt__cut *k, aopt__in_fn in, int64_t f, int64_t t0, int64_t t1, float *v, float *patch)
+{
+    const aopt__axis *a = &aopt__axes[c->scheme];
+    const int64_t planes = aopt__fast_planes(c->scheme);
+    const float *x = r->x + f * r->H * r->W * c->ci;
+    int64_t t, p;
+    for (t = t0; t < t1; t++, v += c->ci) {
+        const int64_t i = t / k->columns * a->step - 1, j = t % k->columns * a->step - 1;
+        if (f < 0 && !r->past)
+            for (p = 0; p < planes; p++) memset(v + p * k->v_plane, 0, (size_t)c->ci * sizeof *v);
+        else if (i >= 0 && j >= 0 && i + a->in <= r->H && j + a->in <= r->W) in(x + (i * r->W + j) * c->ci, r->W * c->ci, c->ci, c->ci, v, k->v_plane);
+        else {                                  /* at a border: through a copy with zeros around */
+            const int64_t j0 = aopt__max(0, -j), j1 = aopt__min(a->in, r->W - j);
+            memset(patch, 0, (size_t)(a->in * a->in * c->ci) * sizeof *patch);
+            for (p = aopt__max(0, -i); p < aopt__min(a->in, r->H - i) && j0 < j1; p++)
+                memcpy(patch + (p * a->in + j0) * c->ci, x + ((i + p) * r->W + j + j0) * c->ci, (size_t)((j1 - j0) * c->ci) * sizeof *patch);
+            in(patch, a->in * c->ci, c->ci, c->ci, v, k->v_plane);
+        }
+    }
+}
+
+static void aopt__fast_output(const aopt_cpu_conv *c, const aopt_cpu_run *r, const aopt__cut *k, const aopt__fast_fns *fns, int64_t f, int64_t t0, int64_t t1, const float *m, float *patch)
+{
+    const aopt__axis *a = &aopt__axes[c->scheme];
+    const int64_t H = (c->upsample + 1) * r->H, W = (c->upsample + 1) * r->W;
+    int64_t t, q;
+    for (t = t0; t < t1; t++, m += c->co) {
+        const int64_t i = t / k->columns * a->out + a->out_first, j = t % k->columns * a->out + a->out_first;
+        const int64_t j0 = aopt__max(0, -j), j1 = aopt__min(a->out, W - j);
+        fns->out[c->scheme](m, k->m_plane, c->co, patch);
+        for (q = aopt__max(0, -i); q < aopt__min(a->out, H - i); q++)
+            aopt__fast_end(c, r, fns->end, f, i + q, j + j0, j1 - j0, patch + (q * a->out + j0) * c->co, patch + AOPT__FAST_PIXELS * c->co);
+    }
+}
+
+/* Tiles t0 to t1 of frames f0 to f1. */
+static void aopt__fast_block(const aopt_cpu_conv *c, const aopt_cpu_run *r, const aopt__cut *k, const aopt__fast_fns *fns, int64_t t0, int64_t t1, int64_t f0, int64_t f1, float *work)
+{
+    const aopt__axis *a = &aopt__axes[c->scheme];
+    const int64_t tiles = t1 - t0, back = c->kt - 1, products = aopt__fast_products(c->scheme);
+    float *v = work, *m = v + k->v, *patch = m + k->m;
+    const float **table = (const float **)(void *)(patch + k->patch);
+    int64_t f, i, p, q, t, n;
+    for (f = f0 - back; f < f0; f++)
+        aopt__fast_input(c, r, k, fns->in[c->scheme], f, t0, t1, v + (f + back) % k->slots * k->tiles * c->ci, patch);
+    for (f = f0; f < f1; f += n) {
+        n = aopt__min(k->step, f1 - f);
+        for (i = f; i < f + n; i++) aopt__fast_input(c, r, k, fns->in[c->scheme], i, t0, t1, v + (i + back) % k->slots * k->tiles * c->ci, patch);
+        for (q = 0; q < n * tiles; q += AOPT__FAST_P)
+            for (t = 0; t < c->kt; t++)
+                for (i = 0; i < AOPT__FAST_P; i++) {
+                    const int64_t position = aopt__min(q + i, n * tiles - 1);
+                    table[q * c->kt + t * AOPT__FAST_P + i] = v + ((f + position / tiles + t) % k->slots * k->tiles + position % tiles) * c->ci;
+                }
+        for (p = 0; p < products; p++) {
+            const int64_t plane = (a->kind[p / a->products] * a->kinds + a->kind[p % a->products]) * k->v_plane;
+            for (i = 0; i < c->co; i += AOPT__FAST_W)
+                for (q = 0; q < n * tiles; q += AOPT__FAST_P)
+                    fns->tile(table + q * c->kt, plane, c->kt, c->ci, c->w + (p * c->co + i) * c->kt * c->ci, aopt__min(AOPT__FAST_W, c->co - i), m + p * k->m_plane + q * c->co + i, c->co);
+        }
+        for (i = 0; i < n; i++) aopt__fast_output(c, r, k, fns, f + i, t0, t1, m + i * tiles * c->co, patch);
+    }
+}
+
+/* Positions p0 to p1 of frame f. */
+static void aopt__fast_direct(const aopt_cpu_conv *c, const aopt_cpu_run *r, const aopt__cut *k, const aopt__fast_fns *fns, int64_t p0, int64_t p1, int64_t f, float *work)
+{
+    const int64_t W = k->columns, frame = r->H * r->W * c->ci, taps = (int64_t)c->kt * c->k * c->k;
+    float *m = work + k->v, *patch = m + k->m;
+    const float **table = (const float **)(void *)(patch + k->patch);
+    int64_t p, q, t, i, n, a, b, y = p0 / W, x = p0 % W;     /* y, x: of position p + i, or the last one */
+    for (p = p0; p < p1; p += AOPT__FAST_P) {
+        for (i = 0; i < AOPT__FAST_P; i++) {
+            const float **to = table + i;
+            for (t = 0; t < c->kt; t++) {
+                const int64_t g = f + t - (c->kt - 1);
+                const float *from = g >= 0 || r->past ? r->x + g * frame : NULL;
+                for (a = y - c->k / 2; a <= y + c->k / 2; a++)
+                    for (b = x - c->k / 2; b <= x + c->k / 2; b++, to += AOPT__FAST_P)
+                        *to = from && a >= 0 && a < k->rows && b >= 0 && b < W ? from + ((a >> c->upsample) * r->W + (b >> c->upsample)) * c->ci : c->zero;
+            }
+            if (p + i + 1 < p1 && ++x == W) { x = 0; y++; }
+        }
+        for (i = 0; i < c->co; i += AOPT__FAST_W)
+            fns->tile(table, 0, taps, c->ci, c->w + i * taps * c->ci, aopt__min(AOPT__FAST_W, c->co - i), m + (p - p0) * c->co + i, c->co);
+    }
+    for (q = p0; q < p1; q += n) {                      /* along rows, and in fours where the residual must be spread */
+        n = aopt__min(p1 - q, W - q % W);
+        if (c->upsample) n = aopt__min(n, 4);
+        aopt__fast_end(c, r, fns->end, f, q / W, q % W, n, m + (q - p0) * c->co, patch + AOPT__FAST_PIXELS * c->co);
+    }
+}
+
+static void aopt__fast_run(const aopt__fast_fns *fns, const aopt_cpu_conv *c, const aopt_cpu_run *run)
+{
+    const aopt__cut k = aopt__fast_cut(c, run);
+    const int64_t all = k.rows * k.columns, items = k.blocks * k.parts;
+    const int threads = (int)aopt__min(k.threads, items);
+    int64_t i;
+    AOPT__PARALLEL_FOR
+    for (i = 0; i < items; i++) {
+        const int64_t t0 = i % k.blocks * k.tiles, f0 = i / k.blocks * k.part, t1 = aopt__min(all, t0 + k.tiles), f1 = aopt__min(run->frames, f0 + k.part);
+#ifdef _OPENMP
+        float *work = run->work + omp_get_thread_num() * k.floats;
+#else
+        float *work = run->work;
+        (void)threads;
+#endif
+        if (c->scheme == AOPT_CPU_DIRECT) aopt__fast_direct(c, run, &k, fns, t0, t1, f0, work);
+        else aopt__fast_block(c, run, &k, fns, t0, t1, f0, f1, work);
+    }
+}
+
+AOPT__DEF void aopt_cpu_conv_run(const aopt_cpu_conv *c, const aopt_cpu_run *run) { aopt__fast_run(aopt__fast_pick(), c, run); }
+
+AOPT__DEF void aopt_cpu_norm_run(const aopt_cpu_norm *norm, const float *x, int64_t P, int64_t C, float *act, int threads)
+{
+    enum { ROW = 64 };
+    const aopt__fast_fns *fns = aopt__fast_pick();
+    int64_t i;
+    threads = aopt__team(aopt__threads(threads), P * C);
+    AOPT__PARALLEL_FOR
+    for (i = 0; i < P; i += ROW) fns->norm(x + i * C, aopt__min(ROW, P - i), C, norm, act + i * C);
+}
+
+AOPT__DEF void aopt_cpu_video(const float *x, int64_t frames, int64_t H, int64_t W, int64_t C, float *video, int64_t channel_stride, int threads)
+{
+    int64_t i;
+    threads = aopt__team(aopt__threads(threads), frames * H * W * 12);
+    AOPT__PARALLEL_FOR
+    for (i = 0; i < frames * H; i++) {
+        const float *from = x + i * W * C;
+        int64_t j, c;
+        for (c = 0; c < 6; c++) {                       /* channel c/2, row c%2 of the patch */
+            float *to = video + c / 2 * channel_stride + (2 * i + c % 2) * 2 * W;
+            for (j = 0; j < 2 * W; j++) {
+                const float v = from[j / 2 * C + (c / 2 * 2 + j % 2) * 2 + c % 2];
+                to[j] = v < -1.0f ? -1.0f : v > 1.0f ? 1.0f : v;
+            }
+        }
+    }
+}
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+/* ==== [I14] licence =====================================================================================
    MIT; the text is in LICENSE beside this file and at https://opensource.org/license/mit */
 #endif /* AUTOOPT_IMPLEMENTED */
 #endif /* AUTOOPT_IMPLEMENTATION */

@@ -1056,13 +1056,6 @@ __global__ static void aopt_k_add_bias(__half *c, const float *bias, int64_t P, 
 }
 
 /* ---- weights ---- */
-/* F(4,3) at the points 0, +-a, +-b, infinity: y = A^T [(G g) * (B^T d)].  In fp16 these points lose 3.5 dB less than
-   0, +-1, +-2 and are what makes fp16 F(4x4) better than direct bf16.  Rows of B^T are monic polynomials times
-   AOPT__WINO_ROW (norms 1.6, 1.5, 1.5, 1.0, 1.0, 1.6); A^T is the Vandermonde matrix of the points; G takes the inverse. */
-#define AOPT__WINO_A 0.651
-#define AOPT__WINO_B 1.535
-#define AOPT__WINO_ROW 0.5
-
 /* One thread per (t, co, ci); u NULL: only the maximum.  w f32 [co][ci][kt][taps] on the device.
    max: largest |sum| as the bits of a float, unscaled.  Launch: grid-stride. */
 __global__ static void aopt_k_conv_weights(const float *w, const double *form, int products, int taps, int kt, int co, int ci,
@@ -1828,25 +1821,6 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm(cublasHandle_t blas, const aopt_tapgemm 
 }
 
 /* ---- weights ---- */
-
-static void aopt__wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
-{
-    static const double point[5] = { 0.0, AOPT__WINO_A, -AOPT__WINO_A, AOPT__WINO_B, -AOPT__WINO_B };
-    int p, q, i, n;
-    memset(at, 0, 24 * sizeof(double)); memset(g, 0, 18 * sizeof(double)); memset(bt, 0, 36 * sizeof(double));
-    for (p = 0; p < 6; p++) {                   /* row p of B^T: the polynomial of all points but its own; infinity: of all */
-        double scale = AOPT__WINO_ROW;
-        bt[p][0] = AOPT__WINO_ROW;
-        for (q = 0, n = 0; q < 5; q++) {
-            if (q == p) continue;
-            for (i = ++n; i > 0; i--) bt[p][i] = bt[p][i - 1] - point[q] * bt[p][i];
-            bt[p][0] *= -point[q];
-            if (p < 5) scale *= point[p] - point[q];
-        }
-        for (i = 0; i < 4; i++) at[i][p] = p < 5 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == 3;
-        for (i = 0; i < 3; i++) g[p][i] = p < 5 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / AOPT__WINO_ROW;
-    }
-}
 
 AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9])
 {
