@@ -1,6 +1,6 @@
 /* optimize.c - the decoder under optimisation.  The agent edits this file and no other.
 
-   On a CPU: the library's own decoder, opened once, frame after frame.
+   On a CPU: fp32, channels-last, through the library's fast layers; `cpu_plan` is the table of layers, `cpu_tuning` the scheme of each level.
    On a GPU: fp16, channels-last, through the library's fast layers; `make_plan` is the table of layers and the scheme of each. */
 #include "autoopt.h"
 #include <math.h>
@@ -8,59 +8,314 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct state {
-    aopt_vae_decoder *decoder;
-    int64_t T, h, w;
-    float *video;                       /* of the call in progress, [3][F][16h][16w] */
-} state;
+/* ==== CPU ===============================================================================================
+   What may be tuned beside the plan: the scheme of the 3x3 convolutions of each level (the last row: of the head), of the one that follows the
+   upsampling at its end, and how a run is cut into blocks (0 = the library chooses). */
+static const struct { int conv, up; int64_t tiles, step; } cpu_tuning[AOPT_VAE_STAGES + 1] = {
+    { AOPT_CPU_DIRECT, AOPT_CPU_DIRECT, 0, 0 },
+    { AOPT_CPU_DIRECT, AOPT_CPU_DIRECT, 0, 0 },
+    { AOPT_CPU_DIRECT, AOPT_CPU_DIRECT, 0, 0 },
+    { AOPT_CPU_DIRECT, 0, 0, 0 },
+    { AOPT_CPU_DIRECT, 0, 0, 0 },
+};
+enum { CPU_MEGABYTES = 4 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
 
-/* aopt_frame_fn: a finished frame [3][H][W] into its place. */
-static int place_frame(void *user, const float *frame, int64_t index, int64_t H, int64_t W)
+/* What lies between layers, f32 channels-last.  IN, INSIDE: normalised inputs of convolutions; STREAM: residual stream; STAGE, NEXT: a stage's input, by
+   turns; WIDE: shortcuts, q k v, doubled frames, the head's output.  In front of each is room for two frames of history. */
+enum { ABSENT = -1, IN, INSIDE, STREAM, STAGE, NEXT, WIDE, CPU_BUFFERS };
+typedef enum cpu_op { CONVOLVE, LATENT_IN, ATTENTION, DOUBLE_EARLY, DOUBLE_LATE, VIDEO_OUT } cpu_op;
+
+typedef struct cpu_layer {
+    cpu_op op;
+    char name[64];
+    int level, from, to, act;           /* buffers; act: of the normalised output */
+    int add, ft;                        /* residual; ft: frames per frame where it is the stage's input */
+    int ci, co, out_level;              /* padded channels */
+    aopt_cpu_conv *conv;
+    aopt_cpu_run run;                   /* what stays the same from call to call */
+    float *gamma;                       /* of the norm that follows */
+    double flops;                       /* of a frame */
+    float *history;                     /* the last two frames of the input, where three are looked at */
+} cpu_layer;
+
+enum { CPU_LAYERS = 80 };
+typedef struct cpu_net {
+    cpu_layer plan[CPU_LAYERS];
+    int layer_n;
+    const aopt_vae *vae;
+    int64_t T, h, w, chunk;
+    int threads;
+    aopt_profile *profile;
+    float *buffer[CPU_BUFFERS], *work, *arena;
+    int64_t buffer_n[CPU_BUFFERS], work_n;
+} cpu_net;
+
+static int64_t positions(const cpu_net *n, int level) { return (n->h << level) * (n->w << level); }
+static int64_t frames_at(int64_t latent_frames, int level, int first) { const int k = level < 2 ? level : 2; return (latent_frames << k) - (first ? (1 << k) - 1 : 0); }
+
+/* ---- the plan ---- */
+
+static cpu_layer *add_cpu(cpu_net *n, cpu_op op, const char *name, int level, int from, int to)
 {
-    const state *s = (const state *)user;
-    const int64_t F = aopt_vae_frames(s->T);
-    int64_t c;
-    for (c = 0; c < 3; c++)
-        memcpy(s->video + (c * F + index) * H * W, frame + c * H * W, (size_t)(H * W) * sizeof(float));
-    return 0;
+    cpu_layer *l = &n->plan[n->layer_n++];
+    memset(l, 0, sizeof *l);
+    l->op = op; l->level = l->out_level = level;
+    snprintf(l->name, sizeof l->name, "%s", name);
+    l->from = from; l->to = to; l->act = l->add = ABSENT;
+    l->run.H = n->h << level; l->run.W = n->w << level;
+    l->run.threads = n->threads;
+    return l;
 }
 
-static aopt_status decode(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err)
+/* A convolution.  half: 0 = all output channels, 1 and 2 = the first and the second half.  next: the norm that follows. */
+static aopt_status add_conv(cpu_net *n, cpu_op op, int level, int scheme, const aopt_conv_weights *w, int half, int from, int to, const aopt_norm_weights *next, int silu,
+                            cpu_layer **out, aopt_error *err)
 {
-    state *s = (state *)ctx;
-    s->video = (float *)video->data;
-    aopt_vae_decoder_reset(s->decoder);
-    return aopt_vae_decoder_step(s->decoder, (const float *)latent->data, s->T, s->T * s->h * s->w, place_frame, s, err);
+    const int64_t taps = (int64_t)w->kt * w->kh * w->kw, co = half ? w->co / 2 : w->co;
+    cpu_layer *l = add_cpu(n, op, "", level, from, to);
+    float *weight = (float *)malloc(sizeof(float) * (size_t)(w->co * (w->ci * taps + 1))), *bias = weight + w->co * w->ci * taps;
+    aopt_ref_conv conv = { w->ci, co, w->kt, w->kh, w->kw, NULL, NULL };
+    const char *name = w->weight->name ? w->weight->name : "";
+    aopt_status st = weight ? aopt_tensor_to_f32(w->weight, weight, w->co * w->ci * taps, err) : aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    if (!st) st = aopt_tensor_to_f32(w->bias, bias, w->co, err);
+    conv.weight = weight + (half == 2 ? co * w->ci * taps : 0);
+    conv.bias = bias + (half == 2 ? co : 0);
+    snprintf(l->name, sizeof l->name, "%.*s", (int)(strrchr(name, '.') ? strrchr(name, '.') - name : (ptrdiff_t)strlen(name)), name);
+    l->ci = (int)aopt_cpu_pad(w->ci); l->co = (int)aopt_cpu_pad(co);
+    l->out_level = level + (op == CONVOLVE && w->kt == 1 && w->kh == 3);
+    l->flops = 2.0 * (double)(w->ci * co * taps) * (double)positions(n, l->out_level);
+    if (!st) st = aopt_cpu_conv_open(&conv, w->kh == 3 ? scheme : AOPT_CPU_DIRECT, l->out_level > level, &l->conv, err);
+    if (next && !st) {
+        l->act = IN;
+        l->run.norm.norm_c = next->c; l->run.norm.silu = silu;
+        l->run.norm.gamma = l->gamma = (float *)calloc((size_t)l->co, sizeof(float));
+        st = l->gamma ? aopt_tensor_to_f32(next->gamma, l->gamma, next->c, err) : aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    }
+    free(weight);
+    if (out) *out = l;
+    return st;
 }
 
-static void close_decoder(void *ctx)
+static aopt_status add_cpu_block(cpu_net *n, int level, const aopt_resblock_weights *b, int from, int to, const aopt_norm_weights *next, int silu, aopt_error *err)
 {
-    state *s = (state *)ctx;
-    aopt_vae_decoder_close(s->decoder);
-    free(s);
+    const int scheme = cpu_tuning[level].conv;
+    cpu_layer *l;
+    aopt_status st = add_conv(n, CONVOLVE, level, scheme, &b->conv1, 0, IN, ABSENT, &b->norm2, 1, &l, err);
+    l->act = INSIDE;
+    if (!st && b->shortcut.weight) st = add_conv(n, CONVOLVE, level, scheme, &b->shortcut, 0, from, WIDE, NULL, 0, NULL, err);
+    if (!st) st = add_conv(n, CONVOLVE, level, scheme, &b->conv2, 0, INSIDE, to, next, silu, &l, err);
+    l->add = b->shortcut.weight ? WIDE : from;
+    return st;
+}
+
+static aopt_status cpu_plan(cpu_net *n, aopt_error *err)
+{
+    const aopt_coder_weights *d = &n->vae->decoder;
+    int i, j, stage = STAGE;
+    cpu_layer *l;
+    aopt_status st;
+    add_cpu(n, LATENT_IN, "latent", 0, ABSENT, WIDE);
+    st = add_conv(n, CONVOLVE, 0, 0, &n->vae->conv2, 0, WIDE, INSIDE, NULL, 0, NULL, err);
+    if (!st) st = add_conv(n, CONVOLVE, 0, cpu_tuning[0].conv, &d->conv1, 0, INSIDE, stage, &d->middle0.norm1, 1, NULL, err);
+    if (!st) st = add_cpu_block(n, 0, &d->middle0, stage, stage, &d->middle1.norm, 0, err);
+    if (!st) st = add_conv(n, CONVOLVE, 0, 0, &d->middle1.to_qkv, 0, IN, WIDE, NULL, 0, NULL, err);
+    l = add_cpu(n, ATTENTION, "decoder.middle.1.attention", 0, WIDE, INSIDE); l->ci = (int)aopt_cpu_pad(3 * d->middle1.c); l->co = (int)aopt_cpu_pad(d->middle1.c); l->run.norm.norm_c = d->middle1.c;
+    if (!st) st = add_conv(n, CONVOLVE, 0, 0, &d->middle1.proj, 0, INSIDE, stage, &d->middle2.norm1, 1, &l, err);
+    l->add = stage;
+    if (!st) st = add_cpu_block(n, 0, &d->middle2, stage, stage, &d->stage[0].block[0].norm1, 1, err);
+    for (i = 0; i < AOPT_VAE_STAGES && !st; i++) {
+        const aopt_stage_weights *s = &d->stage[i];
+        const int last = s->factor_s == 1;
+        for (j = 0; j < s->block_n && !st; j++)
+            st = add_cpu_block(n, i, &s->block[j], j ? (int)STREAM : stage, STREAM, j + 1 < s->block_n ? &s->block[j + 1].norm1 : last ? &d->head_norm : NULL, 1, err);
+        if (st || last) break;
+        if (s->factor_t == 2) {
+            st = add_conv(n, DOUBLE_EARLY, i, 0, &s->time_conv, 1, STREAM, WIDE, NULL, 0, NULL, err);
+            if (!st) st = add_conv(n, DOUBLE_LATE, i, 0, &s->time_conv, 2, STREAM, WIDE, NULL, 0, NULL, err);
+        }
+        if (!st) st = add_conv(n, CONVOLVE, i, cpu_tuning[i].up, &s->resample, 0, s->factor_t == 2 ? WIDE : STREAM, stage == STAGE ? NEXT : STAGE, &d->stage[i + 1].block[0].norm1, 1, &l, err);
+        l->add = stage; l->ft = s->factor_t;
+        l->run.add_c = aopt_cpu_pad(s->ci); l->run.add_real = s->ci; l->run.add_ft = s->factor_t;
+        stage = l->to;
+    }
+    if (!st) st = add_conv(n, CONVOLVE, i, cpu_tuning[AOPT_VAE_STAGES].conv, &d->head_conv, 0, IN, WIDE, NULL, 0, NULL, err);
+    l = add_cpu(n, VIDEO_OUT, "decoder.unpatchify", i, WIDE, ABSENT); l->ci = n->plan[n->layer_n - 2].co;
+    return st;
+}
+
+/* ---- memory ---- */
+
+static void cpu_demand(cpu_net *n, int buffer, int64_t floats) { if (buffer >= 0 && floats > n->buffer_n[buffer]) n->buffer_n[buffer] = floats; }
+
+static aopt_status cpu_memory(cpu_net *n, aopt_error *err)
+{
+    int64_t total = 64, at, most = 1;
+    int i;
+    for (i = 0; i < n->layer_n; i++) {
+        const int64_t floats = frames_at(1, n->plan[i].out_level, 0) * positions(n, n->plan[i].out_level) * n->plan[i].co;
+        if (floats > most) most = floats;
+    }
+    n->chunk = ((int64_t)CPU_MEGABYTES << 18) / most;
+    n->chunk = n->chunk < 1 ? 1 : n->chunk > n->T ? n->T : n->chunk;
+    for (i = 0; i < n->layer_n; i++) {
+        cpu_layer *l = &n->plan[i];
+        const int row = l->op == CONVOLVE && l->from == IN && l->to == WIDE && l->level == AOPT_VAE_STAGES - 1 ? (int)AOPT_VAE_STAGES : l->level;
+        const int64_t F = frames_at(n->chunk, l->level, 0), out = F * (l->op == DOUBLE_EARLY || l->op == DOUBLE_LATE || l->ft == 2 ? 2 : 1);
+        if (l->op == LATENT_IN) l->co = AOPT_VAE_Z;
+        l->run.frames = l->ft == 2 ? out : F;
+        l->run.tiles = l->conv && l->out_level == l->level ? cpu_tuning[row].tiles : 0;
+        l->run.step = cpu_tuning[row].step;
+        cpu_demand(n, l->from, (l->run.frames + 2) * positions(n, l->level) * l->ci);
+        cpu_demand(n, l->to, (out + 2) * positions(n, l->out_level) * l->co);
+        cpu_demand(n, l->act, (out + 2) * positions(n, l->out_level) * l->co);
+        for (at = l->run.frames; l->conv && at > 0; at--) {             /* the cut, and with it the work space, changes with the number of frames */
+            const int64_t work = (l->run.frames = at, aopt_cpu_work(l->conv, &l->run));
+            if (work > n->work_n) n->work_n = work;
+        }
+        if (l->op != LATENT_IN) total += 2 * positions(n, l->level) * l->ci;
+    }
+    for (i = 0; i < CPU_BUFFERS; i++) total += (n->buffer_n[i] + 15) / 16 * 16;
+    n->arena = (float *)calloc((size_t)(total + n->work_n), sizeof(float));
+    if (!n->arena) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: cannot allocate %lld bytes", (long long)(total + n->work_n) * 4);
+    at = (64 - (int64_t)((uintptr_t)n->arena % 64)) % 64 / 4;
+    n->work = n->arena + at; at += n->work_n;
+    for (i = 0; i < CPU_BUFFERS; i++) { n->buffer[i] = n->arena + at; at += (n->buffer_n[i] + 15) / 16 * 16; }
+    for (i = 0; i < n->layer_n; i++) {
+        cpu_layer *l = &n->plan[i];
+        l->run.work = n->work;
+        if (!l->conv || l->op == LATENT_IN) continue;
+        l->history = n->arena + at; at += 2 * positions(n, l->level) * l->ci;
+    }
+    return AOPT_OK;
+}
+
+/* ---- running it ---- */
+
+typedef struct cpu_chunk { const float *latent; int64_t channel, frames; float *video; int64_t video_channel; int first, last; } cpu_chunk;
+
+/* Frame 0 of what a buffer holds. */
+static float *cpu_at(const cpu_net *n, int buffer, int level, int C) { return buffer == ABSENT ? NULL : n->buffer[buffer] + 2 * positions(n, level) * C; }
+
+static void cpu_latent(const cpu_net *n, const cpu_chunk *c, float *to)
+{
+    const int64_t P = positions(n, 0);
+    int64_t p;
+    int k;
+    for (p = 0; p < c->frames * P; p++)
+        for (k = 0; k < AOPT_VAE_Z; k++) to[p * AOPT_VAE_Z + k] = c->latent[k * c->channel + p] * n->vae->std[k] + n->vae->mean[k];
+}
+
+/* Frame by frame, through the library's reference, which takes unpadded channels. */
+static aopt_status cpu_attention(const cpu_net *n, const cpu_layer *l, const cpu_chunk *c, aopt_error *err)
+{
+    const int64_t P = positions(n, 0), C = l->run.norm.norm_c;
+    float *qkv = cpu_at(n, l->from, 0, l->ci), *y = cpu_at(n, l->to, 0, l->co);
+    aopt_status st = AOPT_OK;
+    int64_t t, p;
+    for (t = 0; t < c->frames && !st; t++, qkv += P * l->ci, y += P * l->co) {
+        for (p = 1; p < P && l->ci != 3 * C; p++) memmove(qkv + p * 3 * C, qkv + p * l->ci, sizeof(float) * (size_t)(3 * C));
+        st = aopt_ref_attention(qkv, P, C, y, n->threads, err);
+        for (p = P - 1; p >= 0 && l->co != C; p--) {
+            memmove(y + p * l->co, y + p * C, sizeof(float) * (size_t)C);
+            memset(y + p * l->co + C, 0, sizeof(float) * (size_t)(l->co - C));
+        }
+    }
+    return st;
+}
+
+/* Returns the frames that it made. */
+static int64_t cpu_convolve(cpu_net *n, cpu_layer *l, const cpu_chunk *c)
+{
+    const int64_t frame = positions(n, l->level) * l->ci, out_frame = positions(n, l->out_level) * l->co, F = frames_at(c->frames, l->level, c->first);
+    float *x = cpu_at(n, l->from, l->level, l->ci), *y = cpu_at(n, l->to, l->out_level, l->co);
+    const int twice = l->op == DOUBLE_EARLY || l->op == DOUBLE_LATE;
+    aopt_cpu_run r = l->run;
+    float *act;
+    r.frames = l->ft == 2 ? 2 * F - c->first : F;
+    r.add_skip = l->ft == 2 && c->first;
+    if (twice && c->first) {                    /* the first latent frame is not doubled, and leaves no history */
+        if (l->op == DOUBLE_EARLY) memcpy(y, x, sizeof(float) * (size_t)frame);
+        x += frame; y += out_frame; r.frames--;
+    }
+    r.x = x; r.y = y; r.y_frame = twice ? 2 * out_frame : 0;
+    if (l->op == DOUBLE_LATE) r.y += out_frame;
+    r.add = l->ft ? cpu_at(n, l->add, l->level, (int)l->run.add_c) : cpu_at(n, l->add, l->level, l->co);
+    act = cpu_at(n, l->act, l->out_level, l->co);
+    if (!r.y) r.y = act;
+    r.past = c->first ? 0 : 2;
+    if (!c->first) memcpy(x - 2 * frame, l->history, sizeof(float) * (size_t)(2 * frame));
+    if (r.frames > 0) aopt_cpu_conv_run(l->conv, &r);
+    if (act) aopt_cpu_norm_run(&r.norm, r.y, r.frames * positions(n, l->out_level), l->co, act, n->threads);
+    if (c->last) return r.frames;
+    if (c->first && r.frames < 2) memset(x - 2 * frame, 0, sizeof(float) * (size_t)(2 * frame));
+    memcpy(l->history, x + (r.frames - 2) * frame, sizeof(float) * (size_t)(2 * frame));
+    return r.frames;
+}
+
+static aopt_status decode_chunk(cpu_net *n, const cpu_chunk *c, aopt_error *err)
+{
+    aopt_status st = AOPT_OK;
+    int i;
+    for (i = 0; i < n->layer_n && !st; i++) {
+        cpu_layer *l = &n->plan[i];
+        const double start = n->profile ? aopt_seconds() : 0;
+        int64_t made = 0;
+        switch (l->op) {
+            case LATENT_IN: cpu_latent(n, c, cpu_at(n, l->to, 0, l->co)); break;
+            case ATTENTION: st = cpu_attention(n, l, c, err); break;
+            case VIDEO_OUT: aopt_cpu_video(cpu_at(n, l->from, l->level, l->ci), frames_at(c->frames, l->level, c->first), n->h << l->level, n->w << l->level, l->ci, c->video, c->video_channel, n->threads); break;
+            default:        made = cpu_convolve(n, l, c);
+        }
+        if (n->profile) aopt_profile_add(n->profile, l->name, aopt_seconds() - start, (double)made * l->flops, 0.0);
+    }
+    return st;
+}
+
+static aopt_status decode_cpu(void *ctx, const aopt_tensor *latent, aopt_tensor *video, aopt_error *err)
+{
+    cpu_net *n = (cpu_net *)ctx;
+    const int64_t P = n->h * n->w;
+    aopt_status st = AOPT_OK;
+    int64_t t;
+    for (t = 0; t < n->T && !st; t += n->chunk) {
+        cpu_chunk c;
+        c.frames = n->T - t < n->chunk ? n->T - t : n->chunk;
+        c.latent = (const float *)latent->data + t * P;
+        c.channel = n->T * P;
+        c.video = (float *)video->data + (t ? 4 * t - 3 : 0) * 256 * P;
+        c.video_channel = aopt_vae_frames(n->T) * 256 * P;
+        c.first = t == 0;
+        c.last = t + n->chunk >= n->T;
+        st = decode_chunk(n, &c, err);
+    }
+    return st;
+}
+
+static void close_cpu(void *ctx)
+{
+    cpu_net *n = (cpu_net *)ctx;
+    int i;
+    for (i = 0; i < n->layer_n; i++) { aopt_cpu_conv_close(n->plan[i].conv); free(n->plan[i].gamma); }
+    free(n->arena);
+    free(n);
 }
 
 static aopt_status build_cpu(const aopt_model *model, const aopt_shape *shape, const aopt_device *device, aopt_decoder *out, aopt_error *err)
 {
-    aopt_vae_options options;
-    aopt_status st;
-    state *s = (state *)malloc(sizeof *s);
-    if (!s) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
-    s->T = shape->dim[1];
-    s->h = shape->dim[2];
-    s->w = shape->dim[3];
-    memset(&options, 0, sizeof options);
-    options.threads = device->threads;
-    options.profile = device->profile;
-    st = aopt_vae_decoder_open((const aopt_vae *)model->bound, s->h, s->w, &options, &s->decoder, err);
-    if (st != AOPT_OK) {
-        free(s);
-        return st;
-    }
-    out->ctx = s;
-    out->decode = decode;
-    out->close = close_decoder;
-    snprintf(out->info, sizeof out->info, "the library's fp32 decoder, all latent frames in one step");
+    cpu_net *n = (cpu_net *)calloc(1, sizeof *n);
+    aopt_status st = AOPT_OK;
+    if (!n) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
+    n->vae = (const aopt_vae *)model->bound;
+    n->T = shape->dim[1]; n->h = shape->dim[2]; n->w = shape->dim[3];
+    n->threads = device->threads;
+    n->profile = device->profile;
+    st = n->vae->decoder.present ? cpu_plan(n, err) : aopt_fail(err, AOPT_E_MISSING, "this checkpoint has no decoder");
+    if (!st) st = cpu_memory(n, err);
+    if (st) { close_cpu(n); return st; }
+    out->ctx = n;
+    out->decode = decode_cpu;
+    out->close = close_cpu;
+    snprintf(out->info, sizeof out->info, "fp32 on the CPU, %s, chunks of %d latent frames", aopt_cpu_scheme_name(cpu_tuning[AOPT_VAE_STAGES - 1].conv), (int)n->chunk);
     return AOPT_OK;
 }
 
