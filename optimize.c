@@ -15,8 +15,8 @@ static const struct { int conv, up; int64_t tiles, step; } cpu_tuning[AOPT_VAE_S
     { AOPT_CPU_DIRECT, AOPT_CPU_DIRECT, 0, 0 },
     { AOPT_CPU_DIRECT, AOPT_CPU_DIRECT, 0, 0 },
     { AOPT_CPU_DIRECT, AOPT_CPU_DIRECT, 0, 0 },
-    { AOPT_CPU_DIRECT, 0, 0, 0 },
-    { AOPT_CPU_DIRECT, 0, 0, 0 },
+    { AOPT_CPU_F2, 0, 0, 0 },
+    { AOPT_CPU_F2, 0, 0, 0 },
 };
 enum { CPU_MEGABYTES = 4 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
 
