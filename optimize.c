@@ -230,7 +230,6 @@ static int64_t cpu_convolve(cpu_net *n, cpu_layer *l, const cpu_chunk *c)
     float *x = cpu_at(n, l->from, l->level, l->ci), *y = cpu_at(n, l->to, l->out_level, l->co);
     const int twice = l->op == DOUBLE_EARLY || l->op == DOUBLE_LATE;
     aopt_cpu_run r = l->run;
-    float *act;
     r.frames = l->ft == 2 ? 2 * F - c->first : F;
     r.add_skip = l->ft == 2 && c->first;
     if (twice && c->first) {                    /* the first latent frame is not doubled, and leaves no history */
@@ -240,12 +239,10 @@ static int64_t cpu_convolve(cpu_net *n, cpu_layer *l, const cpu_chunk *c)
     r.x = x; r.y = y; r.y_frame = twice ? 2 * out_frame : 0;
     if (l->op == DOUBLE_LATE) r.y += out_frame;
     r.add = l->ft ? cpu_at(n, l->add, l->level, (int)l->run.add_c) : cpu_at(n, l->add, l->level, l->co);
-    act = cpu_at(n, l->act, l->out_level, l->co);
-    if (!r.y) r.y = act;
+    r.act = cpu_at(n, l->act, l->out_level, l->co);
     r.past = c->first ? 0 : 2;
     if (!c->first) memcpy(x - 2 * frame, l->history, sizeof(float) * (size_t)(2 * frame));
     if (r.frames > 0) aopt_cpu_conv_run(l->conv, &r);
-    if (act) aopt_cpu_norm_run(&r.norm, r.y, r.frames * positions(n, l->out_level), l->co, act, n->threads);
     if (c->last) return r.frames;
     if (c->first && r.frames < 2) memset(x - 2 * frame, 0, sizeof(float) * (size_t)(2 * frame));
     memcpy(l->history, x + (r.frames - 2) * frame, sizeof(float) * (size_t)(2 * frame));
