@@ -18,7 +18,7 @@ static const struct { int conv, up; int64_t tiles, step; } cpu_tuning[AOPT_VAE_S
     { AOPT_CPU_F4, 0, 0, 0 },
     { AOPT_CPU_F4, 0, 0, 0 },
 };
-enum { CPU_MEGABYTES = 11 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
+enum { CPU_MEGABYTES = 32 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
 
 /* What lies between layers, f32 channels-last.  IN, INSIDE: normalised inputs of convolutions; STREAM: residual stream; STAGE, NEXT: a stage's input, by
    turns; WIDE: shortcuts, q k v, doubled frames, the head's output.  In front of each is room for two frames of history. */
