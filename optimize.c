@@ -13,10 +13,10 @@
    upsampling at its end, and how a run is cut into blocks (0 = the library chooses). */
 static const struct { int conv, up; int64_t tiles, step; } cpu_tuning[AOPT_VAE_STAGES + 1] = {
     { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
-    { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
-    { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
-    { AOPT_CPU_F2, 0, 0, 0 },
-    { AOPT_CPU_F4, 0, 0, 0 },
+    { AOPT_CPU_F4, AOPT_CPU_UP, 12, 3 },
+    { AOPT_CPU_F4, AOPT_CPU_UP, 12, 3 },
+    { AOPT_CPU_F4, 0, 12, 4 },
+    { AOPT_CPU_F4, 0, 12, 4 },
 };
 enum { CPU_MEGABYTES = 32 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
 
