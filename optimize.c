@@ -12,7 +12,7 @@
    What may be tuned beside the plan: the scheme of the 3x3 convolutions of each level (the last row: of the head), of the one that follows the
    upsampling at its end, and how a run is cut into blocks (0 = the library chooses). */
 static const struct { int conv, up; int64_t tiles, step; } cpu_tuning[AOPT_VAE_STAGES + 1] = {
-    { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
+    { AOPT_CPU_F2, AOPT_CPU_UP, 0, 0 },
     { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
     { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
     { AOPT_CPU_F4, 0, 0, 0 },
