@@ -12,13 +12,13 @@
    What may be tuned beside the plan: the scheme of the 3x3 convolutions of each level (the last row: of the head), of the one that follows the
    upsampling at its end, and how a run is cut into blocks (0 = the library chooses). */
 static const struct { int conv, up; int64_t tiles, step; } cpu_tuning[AOPT_VAE_STAGES + 1] = {
-    { AOPT_CPU_F4, AOPT_CPU_DIRECT, 0, 0 },
-    { AOPT_CPU_F4, AOPT_CPU_DIRECT, 0, 0 },
-    { AOPT_CPU_F4, AOPT_CPU_DIRECT, 0, 0 },
+    { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
+    { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
+    { AOPT_CPU_F4, AOPT_CPU_UP, 0, 0 },
     { AOPT_CPU_F4, 0, 0, 0 },
     { AOPT_CPU_F4, 0, 0, 0 },
 };
-enum { CPU_MEGABYTES = 4 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
+enum { CPU_MEGABYTES = 32 };             /* as many latent frames go through the network together as keep a frame buffer about below this; at least one */
 
 /* What lies between layers, f32 channels-last.  IN, INSIDE: normalised inputs of convolutions; STREAM: residual stream; STAGE, NEXT: a stage's input, by
    turns; WIDE: shortcuts, q k v, doubled frames, the head's output.  In front of each is room for two frames of history. */
@@ -230,7 +230,6 @@ static int64_t cpu_convolve(cpu_net *n, cpu_layer *l, const cpu_chunk *c)
     float *x = cpu_at(n, l->from, l->level, l->ci), *y = cpu_at(n, l->to, l->out_level, l->co);
     const int twice = l->op == DOUBLE_EARLY || l->op == DOUBLE_LATE;
     aopt_cpu_run r = l->run;
-    float *act;
     r.frames = l->ft == 2 ? 2 * F - c->first : F;
     r.add_skip = l->ft == 2 && c->first;
     if (twice && c->first) {                    /* the first latent frame is not doubled, and leaves no history */
@@ -240,12 +239,10 @@ static int64_t cpu_convolve(cpu_net *n, cpu_layer *l, const cpu_chunk *c)
     r.x = x; r.y = y; r.y_frame = twice ? 2 * out_frame : 0;
     if (l->op == DOUBLE_LATE) r.y += out_frame;
     r.add = l->ft ? cpu_at(n, l->add, l->level, (int)l->run.add_c) : cpu_at(n, l->add, l->level, l->co);
-    act = cpu_at(n, l->act, l->out_level, l->co);
-    if (!r.y) r.y = act;
+    r.act = cpu_at(n, l->act, l->out_level, l->co);
     r.past = c->first ? 0 : 2;
     if (!c->first) memcpy(x - 2 * frame, l->history, sizeof(float) * (size_t)(2 * frame));
     if (r.frames > 0) aopt_cpu_conv_run(l->conv, &r);
-    if (act) aopt_cpu_norm_run(&r.norm, r.y, r.frames * positions(n, l->out_level), l->co, act, n->threads);
     if (c->last) return r.frames;
     if (c->first && r.frames < 2) memset(x - 2 * frame, 0, sizeof(float) * (size_t)(2 * frame));
     memcpy(l->history, x + (r.frames - 2) * frame, sizeof(float) * (size_t)(2 * frame));
