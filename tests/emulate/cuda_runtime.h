@@ -4,6 +4,9 @@
    of the CUDA host part runs under a host debugger, and under AddressSanitizer, which sees device memory as heap blocks.
    It shows that indexing, shapes, order of work and error paths are right.  It cannot show races, launch limits or speed.
 
+   Kernels that copy asynchronously into shared memory find emulate_copy, emulate_commit and emulate_wait for cp.async: a copy happens at the
+   wait that asks for it, so that reading too early shows, as NaN.
+
    A block's threads are run one after the other.  Where one meets a barrier or a shuffle, the block starts again with coroutines,
    which take turns there; so up to its first barrier a kernel must not change what it reads. */
 #ifndef EMULATE_CUDA_RUNTIME_H
@@ -14,12 +17,19 @@
 #include <string.h>
 #include <ucontext.h>
 #include <functional>
+#include <vector>
 
 #define __global__
 #define __device__
 #define __host__
 #define __shared__ static
 #define __launch_bounds__(...)
+#define __forceinline__ inline
+#define __align__(n) __attribute__((aligned(n)))
+
+struct alignas(8) float2 { float x, y; };
+struct alignas(8) uint2 { unsigned x, y; };
+static inline float2 make_float2(float x, float y) { float2 v; v.x = x; v.y = y; return v; }
 
 struct dim3 { unsigned x, y, z; dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {} };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -67,13 +77,16 @@ static inline cudaError_t cudaFree(void *p)
 }
 static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind, cudaStream_t) { memcpy(to, from, n); return emulate_call(); }
 static inline cudaError_t cudaMemcpy(void *to, const void *from, size_t n, cudaMemcpyKind) { memcpy(to, from, n); return emulate_call(); }
+static inline cudaError_t cudaMemset(void *to, int v, size_t n) { memset(to, v, n); return emulate_call(); }
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+template <typename T> static inline cudaError_t cudaFuncSetAttribute(T, cudaFuncAttribute, int) { return emulate_call(); }
 static inline cudaError_t cudaMemsetAsync(void *to, int v, size_t n, cudaStream_t) { memset(to, v, n); return emulate_call(); }
 
 static inline unsigned __float_as_uint(float f) { unsigned u; memcpy(&u, &f, 4); return u; }
 static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long long v) { const unsigned long long old = *p; *p += v; return old; }
 static inline unsigned long long atomicMin(unsigned long long *p, unsigned long long v) { const unsigned long long old = *p; if (v < old) *p = v; return old; }
 
-enum { EMULATE_THREADS = 1024, EMULATE_STACK = 16 << 10 };
+enum { EMULATE_THREADS = 1024, EMULATE_STACK = 64 << 10 };
 static jmp_buf emulate_scheduler, emulate_thread[EMULATE_THREADS];     /* after a coroutine's first turn: no system calls */
 static ucontext_t emulate_start[EMULATE_THREADS];
 static char *emulate_stack[EMULATE_THREADS];
@@ -101,6 +114,33 @@ template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
     return out;
 }
 
+/* Dynamic shared memory of the block that runs, a heap block of the size of the launch; addresses in it are offsets. */
+static char *emulate_shared;
+static inline size_t __cvta_generic_to_shared(const void *p) { return (size_t)((const char *)p - emulate_shared); }
+
+typedef struct emulate_copy_t { char *to; const char *from; size_t size, bytes; int group; } emulate_copy_t;
+static std::vector<emulate_copy_t> emulate_copies[EMULATE_THREADS];
+static int emulate_groups[EMULATE_THREADS];
+/* Of `size` bytes to shared memory the first `bytes` come from `from`, the rest are zeros; both addresses must be aligned to size. */
+static inline void emulate_copy(uint32_t to, const void *from, size_t size, size_t bytes)
+{
+    emulate_copy_t c = { emulate_shared + to, (const char *)from, size, bytes, emulate_groups[emulate_current] };
+    if ((to | (uintptr_t)from) % size) abort();
+    emulate_copies[emulate_current].push_back(c);
+}
+static inline void emulate_commit(void) { emulate_groups[emulate_current]++; }
+/* All groups but the last `but` are there. */
+static inline void emulate_wait(int but)
+{
+    std::vector<emulate_copy_t> &q = emulate_copies[emulate_current], later;
+    for (const emulate_copy_t &c : q) {
+        if (c.group >= emulate_groups[emulate_current] - but) { later.push_back(c); continue; }
+        memset(c.to, 0, c.size);
+        if (c.bytes) memcpy(c.to, c.from, c.bytes);
+    }
+    q = later;
+}
+
 static void emulate_entry(void)
 {
     for (;;) {                      /* a coroutine lives on, for the next block */
@@ -113,7 +153,7 @@ static void emulate_entry(void)
 static void emulate_select(int i)
 {
     emulate_current = i;
-    threadIdx = dim3((unsigned)i % blockDim.x, (unsigned)i / blockDim.x);
+    threadIdx = dim3((unsigned)i % blockDim.x, (unsigned)i / blockDim.x % blockDim.y, (unsigned)i / blockDim.x / blockDim.y);
 }
 
 __attribute__((noinline)) static void emulate_turn(int i)
@@ -142,21 +182,30 @@ static void emulate_block_in_turns(int threads)
     }
 }
 
-static void emulate_launch(dim3 blocks, dim3 threads, const std::function<void()> &kernel)
+static void emulate_block(int threads)
 {
-    const int n = (int)(threads.x * threads.y);
+    for (int i = 0; i < threads; i++) emulate_copies[i].clear();
+    if (!emulate_turns) {
+        try {
+            for (int i = 0; i < threads; i++) { emulate_select(i); (*emulate_kernel)(); }
+            return;
+        } catch (const emulate_barrier &) { emulate_turns = 1; emulate_copies[emulate_current].clear(); }
+    }
+    emulate_block_in_turns(threads);
+}
+
+static void emulate_launch(dim3 blocks, dim3 threads, const std::function<void()> &kernel, size_t shared = 0)
+{
     gridDim = blocks;
     blockDim = threads;
     emulate_kernel = &kernel;
     emulate_turns = 0;
-    for (blockIdx = dim3(0); blockIdx.x < blocks.x; blockIdx.x++) {
-        if (!emulate_turns) {
-            try {
-                for (int i = 0; i < n; i++) { emulate_select(i); kernel(); }
-                continue;
-            } catch (const emulate_barrier &) { emulate_turns = 1; }
-        }
-        emulate_block_in_turns(n);
+    for (unsigned b = 0; b < blocks.x * blocks.y * blocks.z; b++) {
+        blockIdx = dim3(b % blocks.x, b / blocks.x % blocks.y, b / blocks.x / blocks.y);
+        emulate_shared = (char *)malloc(shared);
+        memset(emulate_shared, 0xff, shared);
+        emulate_block((int)(threads.x * threads.y * threads.z));
+        free(emulate_shared);
     }
 }
 #define AOPT__LAUNCH(kernel, blocks, threads, stream, ...) ((void)(stream), emulate_launch((blocks), (threads), [&]() { kernel(__VA_ARGS__); }))
