@@ -698,7 +698,7 @@ typedef struct aopt_tapgemm {
     const float *bias;
 } aopt_tapgemm;
 /* blas NULL: wgmma (the caller has asked aopt_cuda_has_wgmma).  Else cuBLAS, one call per tap, for other GPUs and as a check:
-   c is rounded to fp16 after every tap, and blas is left set to stream.
+   each tap's product is rounded to fp16, then its sum with c; blas is left set to stream.
    AOPT_E_ARG  a size, stride or pointer is not as above    AOPT_E_SHAPE  too large for one launch */
 AOPT_API aopt_status aopt_cuda_tapgemm(struct cublasContext *blas, const aopt_tapgemm *g, struct CUstream_st *stream, aopt_error *err);
 
@@ -6695,8 +6695,17 @@ typedef float aopt__v16 __attribute__((vector_size(64)));
 typedef float aopt__v16u __attribute__((vector_size(64), aligned(4), may_alias));
 #define AOPT__AVX512 AOPT__HOT __attribute__((target("avx512f")))
 #define AOPT__FMA_AVX512(b, w, a) (aopt__v16)_mm512_fmadd_ps((__m512)(b), (__m512)(w), (__m512)(a))
-#define AOPT__SUM_AVX512(v, L) _mm512_reduce_add_ps((__m512)(v))
-/* As AOPT__EXP, by the instructions for it; 1/(1 + e) by an estimate and a Newton step.  maskz: gcc 12 warns of the other forms. */
+#define AOPT__SUM_AVX512(v, L) aopt__sum_avx512((__m512)(v))
+/* maskz, here and below: gcc 12 warns of the other forms, reduce_add among them. */
+__attribute__((target("avx512f"))) static inline float aopt__sum_avx512(__m512 v)
+{
+    v = _mm512_add_ps(v, _mm512_maskz_shuffle_f32x4(0xffff, v, v, 0x4e));
+    v = _mm512_add_ps(v, _mm512_maskz_shuffle_f32x4(0xffff, v, v, 0xb1));
+    v = _mm512_add_ps(v, _mm512_maskz_permute_ps(0xffff, v, 0x4e));
+    v = _mm512_add_ps(v, _mm512_maskz_permute_ps(0xffff, v, 0xb1));
+    return _mm512_cvtss_f32(v);
+}
+/* As AOPT__EXP, by the instructions for it; 1/(1 + e) by an estimate and a Newton step. */
 #define AOPT__SILU_AVX512(v, V, VI) do { \
     const __m512 x_ = (__m512)(v); \
     __m512 z_ = _mm512_maskz_min_ps(0xffff, _mm512_set1_ps(88.0f), _mm512_maskz_max_ps(0xffff, _mm512_set1_ps(-87.0f), _mm512_sub_ps(_mm512_setzero_ps(), x_))), n_, p_, r_; \
