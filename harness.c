@@ -6127,7 +6127,7 @@ static int command_sync(int argc, char **argv)
 }
 
 /* ---- audit: a clean clone of HEAD, built there, checks the chain and judges every kept source again ---- */
-typedef struct audit { int bad, checked, judged; } audit;
+typedef struct audit { int bad, checked, judged, elsewhere; } audit;   /* elsewhere: kept sources of tasks that cannot run here */
 static void audit_say(audit *u, int ok, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void audit_say(audit *u, int ok, const char *format, ...)
 {
@@ -6215,6 +6215,24 @@ static void audit_branch(const record *r, const table *t, audit *u)
     text_free(&head); text_free(&want); text_free(&have); text_free(&commits);
 }
 
+/* Is this row another machine's, of a task of goals.json that this one cannot run, for want of its files, of memory or of ten minutes? */
+static int audit_elsewhere(const goals *g, const char *task_name, const char *device)
+{
+    const size_t n = strlen(task_name), tail = strlen(STAND_IN);
+    const task *t = goals_task_named(g, task_name);
+    char stem[48], here[128];
+    judge peaks;
+    double s;
+    device_name(here, sizeof here);
+    if (strcmp(device, here) == 0) return 0;
+    snprintf(stem, sizeof stem, "%.*s", n > tail && strcmp(task_name + n - tail, STAND_IN) == 0 ? (int)(n - tail) : (int)n, task_name);
+    if (!t) return goals_task_named(g, stem) != NULL;
+    memset(&peaks, 0, sizeof peaks);
+    peaks.device.threads = cpu_count();
+    s = judge_task_cost(t, judge_peaks(&peaks));
+    return s < 0 || s > 600;
+}
+
 /* Judge a kept row again: the frozen decoder against its source.  It must pass the gate; on the row's own device the speed-up over the
    baseline must come out within tolerance_pct, and the quality within 1 dB anywhere. */
 static void audit_row(const record *r, const goals *g, const table *t, int i, const char *work, double tolerance_pct, audit *u)
@@ -6243,6 +6261,11 @@ static void audit_row(const record *r, const goals *g, const table *t, int i, co
             ok = git_blob(r, blobs[k], &source) && file_write(path, source.data, source.n, 0644, &err) == AOPT_OK;
         }
     text_free(&source);
+    if (ok && audit_elsewhere(g, task_name, device)) {
+        u->elsewhere++;
+        printf("audit row %s: not judged again, task %s cannot run here\n", w->field[C_N], task_name);
+        return;
+    }
     if (!ok || !jj.task) { audit_say(u, 0, "row %s: its source or its task %s is gone", w->field[C_N], task_name); return; }
     jj.candidate_dir = dir; jj.goals = g; jj.baseline = 1; jj.desc = "audit"; jj.scope_library = blobs[1][0] != 0;
     snprintf(a.task, sizeof a.task, "%s", task_name);
@@ -6285,7 +6308,9 @@ static int audit_here(double tolerance_pct)
         if (r.log[0]) audit_log(&r, &u);
         audit_branch(&r, &t, &u);
         for (i = 0; i < t.n; i++) if (row_keep(&t.rows[i])) audit_row(&r, &g, &t, i, r.dir, tolerance_pct, &u);
-        printf("audit: %d rows, %d facts checked, %d kept sources judged again, %d wrong\n", t.n, u.checked, u.judged, u.bad);
+        printf("audit: %d rows, %d facts checked, %d kept sources judged again, %d wrong", t.n, u.checked, u.judged, u.bad);
+        if (u.elsewhere) printf(", %d of tasks that cannot run here", u.elsewhere);
+        putchar('\n');
         rc = u.bad ? 44 : 0;
         table_free(&t);
     }

@@ -29,7 +29,7 @@ static void test_profile(const char *source, double ms, attempt *a)
     a->profile = t.data;
 }
 
-static void test_device_name(char *out, size_t out_bytes) { snprintf(out, out_bytes, "test CPU, 2 cores"); }
+static void test_device_name(char *out, size_t out_bytes) { snprintf(out, out_bytes, "%s", getenv("TEST_DEVICE") ? getenv("TEST_DEVICE") : "test CPU, 2 cores"); }
 
 static aopt_status test_judge_attempt(const judge_job *job, attempt *a, aopt_error *err)
 {

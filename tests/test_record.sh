@@ -185,6 +185,11 @@ is rest "$(rest)" "$before"
 begin "audit passes, and names the row when a figure is edited"
 run 0 audit
 has audit "$out" "3 kept sources judged again, 0 wrong"
+export TEST_DEVICE="another machine"            # which has no checkpoint of the task
+run 0 audit
+unset TEST_DEVICE
+has elsewhere "$out" "row 2: not judged again, task nano cannot run here"
+has elsewhere "$out" "0 kept sources judged again, 0 wrong, 3 of tasks that cannot run here"
 git clone -q . ../audited && cd ../audited || exit 1
 git config user.name x; git config user.email x@example.invalid
 cp "$work/driver" harness
