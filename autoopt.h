@@ -37,7 +37,7 @@
       [A9]  frames: PNG and JPEG folders, y4m streams
       [A10] small tools: JSON, SHA-256, reproducible random numbers
       [A11] the contract of a candidate (build_decoder) and of a target
-      [A12] CUDA: the judge's buffers, the fp32 layers, decode and encode on a GPU
+      [A12] CUDA: the judge's buffers, the fp32 layers, decode and encode on a GPU, fast layers in fp16
       [A13] fast layers on a CPU: Winograd convolutions in fp32
       ---- end of the API; below is the implementation ----
       [I1]  platform: threads, files, vector types

@@ -7093,11 +7093,22 @@ static int command_help(int argc, char **argv)
     return 0;
 }
 
+static const aopt_command *command_named(const char *word)
+{
+    int i, k;
+    for (k = 0; k < (int)(sizeof command_list / sizeof command_list[0]); k++)
+        for (i = 0; i < command_list[k].n; i++)
+            if (strcmp(word, command_list[k].command[i].name) == 0) return &command_list[k].command[i];
+    for (i = 0; i < target.command_n; i++)
+        if (strcmp(word, target.command[i].name) == 0) return &target.command[i];
+    return NULL;
+}
+
 #ifndef HARNESS_NO_MAIN
 int main(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "help";
-    int i, k;
+    const aopt_command *command;
     if (strcmp(word, "--runner") == 0) return runner_main(argc, argv);
     if (!getenv("GOMP_SPINCOUNT")) {            /* the OpenMP library reads it before main: start again */
         setenv("GOMP_SPINCOUNT", SPIN, 1);
@@ -7105,12 +7116,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) word = "help";
     if (strncmp(word, "--", 2) == 0) return command_loop(argc, argv);
-    for (k = 0; k < (int)(sizeof command_list / sizeof command_list[0]); k++)
-        for (i = 0; i < command_list[k].n; i++)
-            if (strcmp(word, command_list[k].command[i].name) == 0) return command_list[k].command[i].run(argc - 1, argv + 1);
-    for (i = 0; i < target.command_n; i++)
-        if (strcmp(word, target.command[i].name) == 0) return target.command[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "harness: unknown command %s; ./harness help\n", word);
-    return 2;
+    command = command_named(word);
+    if (!command) fprintf(stderr, "harness: unknown command %s; ./harness help\n", word);
+    else if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) printf("./harness %s\n", command->usage);
+    else return command->run(argc - 1, argv + 1);
+    return command ? 0 : 2;
 }
 #endif

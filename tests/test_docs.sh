@@ -52,6 +52,14 @@ page_is_known() {
     return $bad
 }
 for page in $pages; do check "commands of $page" page_is_known "$page"; done
+commands_explain() {        # ./harness COMMAND --help is the command's line of ./harness help
+    local word bad=0
+    for word in $(sed -nE 's|^\./harness ([a-z][a-z-]*).*|\1|p' "$work/help" | sort -u); do
+        [ "$(./harness "$word" --help)" = "$(grep -E -e "^\./harness $word( |$)" "$work/help")" ] || { echo "$word --help"; bad=1; }
+    done
+    return $bad
+}
+check "every command explains itself" commands_explain
 for line in '`./harness fly`' '    ./harness verify --fast' '`./build.sh tset`' '`assets/fetch.sh wights`' '    ./build.sh && ./harness --desc "x" --atack "y"'; do
     printf 'text\n\n%s\n' "$line" >"$work/page"
     check "control: $line" expect 1 'has no' page_is_known "$work/page"
@@ -126,7 +134,7 @@ check "AGENTS.md: the attempt; unchanged code has nothing to do" run_lines 3 <"$
 page_commands program.md '1. Setting up' | grep -E '^\./harness make-latent --shape 9' >"$work/lines"
 check "program.md: the small input" run_lines 0 <"$work/lines"
 check "it is where goals.json looks" [ -s "$(grep '"wan22-medium"' goals.json | sed -n 's/.*"input": "\([^"]*\)".*/\1/p')" ]
-check "status speaks of this machine's row" expect 0 'attempts  0, 0 kept' ./harness status
+check "status speaks of this machine's row" expect 0 '^ +[0-9]+ +BASELINE +0 .* baseline' ./harness status
 
 # --- the workflow: shallow and detached -------------------------------------------------------------------------------
 git clone -q --depth 1 "file://$work/clone" "$work/shallow" && cd "$work/shallow" && git checkout -q --detach || { echo "FAIL shallow clone"; report; exit 1; }
