@@ -2847,6 +2847,15 @@ AOPT__DEF aopt_status aopt_tensor_to_f32(const aopt_tensor *t, float *out, int64
    compiled twice: for AVX2 with FMA, taken at run time where the CPU has it, and for what every CPU of the family has. */
 enum { AOPT__TILE_P = 6, AOPT__TILE_C = 16, AOPT__PANEL = 2048, AOPT__QUERIES = 192 };
 
+/* x0 to x5 at channel c, times w0 and w1, into a00 to a51: the inside of every matrix product. */
+#define AOPT__SIX_ROWS(BROADCAST, FMA) \
+    b = BROADCAST(x0 + c); a00 = FMA(b, w0, a00); a01 = FMA(b, w1, a01); \
+    b = BROADCAST(x1 + c); a10 = FMA(b, w0, a10); a11 = FMA(b, w1, a11); \
+    b = BROADCAST(x2 + c); a20 = FMA(b, w0, a20); a21 = FMA(b, w1, a21); \
+    b = BROADCAST(x3 + c); a30 = FMA(b, w0, a30); a31 = FMA(b, w1, a31); \
+    b = BROADCAST(x4 + c); a40 = FMA(b, w0, a40); a41 = FMA(b, w1, a41); \
+    b = BROADCAST(x5 + c); a50 = FMA(b, w0, a50); a51 = FMA(b, w1, a51);
+
 #ifdef _OPENMP
 #define AOPT__PRAGMA(x) _Pragma(#x)
 #define AOPT__PARALLEL_FOR AOPT__PRAGMA(omp parallel for schedule(dynamic) num_threads(threads))
@@ -2919,12 +2928,7 @@ ATTR static void aopt__tile_##NAME(const float *const *x, const int64_t *tap, in
         for (c = 0; c < ci; c++, w += AOPT__TILE_C) { \
             const V w0 = *(const V##u *)w, w1 = *(const V##u *)(w + L); \
             B b; \
-            b = BROADCAST(x0 + c); a00 = FMA(b, w0, a00); a01 = FMA(b, w1, a01); \
-            b = BROADCAST(x1 + c); a10 = FMA(b, w0, a10); a11 = FMA(b, w1, a11); \
-            b = BROADCAST(x2 + c); a20 = FMA(b, w0, a20); a21 = FMA(b, w1, a21); \
-            b = BROADCAST(x3 + c); a30 = FMA(b, w0, a30); a31 = FMA(b, w1, a31); \
-            b = BROADCAST(x4 + c); a40 = FMA(b, w0, a40); a41 = FMA(b, w1, a41); \
-            b = BROADCAST(x5 + c); a50 = FMA(b, w0, a50); a51 = FMA(b, w1, a51); \
+            AOPT__SIX_ROWS(BROADCAST, FMA) \
         } \
     } \
     *(V##u *)acc = a00;        *(V##u *)(acc + L) = a01;      *(V##u *)(acc + 16) = a10; *(V##u *)(acc + 16 + L) = a11; \
@@ -6622,12 +6626,7 @@ ATTR static void aopt__gemm_##NAME(const float *const *x, int64_t shift, int64_t
                 for (c = 0; c < ci; c++, u += width) { \
                     const V w0 = *(const V##u *)u, w1 = *(const V##u *)(u + L); \
                     B b; \
-                    b = BROADCAST(x0 + c); a00 = FMA(b, w0, a00); a01 = FMA(b, w1, a01); \
-                    b = BROADCAST(x1 + c); a10 = FMA(b, w0, a10); a11 = FMA(b, w1, a11); \
-                    b = BROADCAST(x2 + c); a20 = FMA(b, w0, a20); a21 = FMA(b, w1, a21); \
-                    b = BROADCAST(x3 + c); a30 = FMA(b, w0, a30); a31 = FMA(b, w1, a31); \
-                    b = BROADCAST(x4 + c); a40 = FMA(b, w0, a40); a41 = FMA(b, w1, a41); \
-                    b = BROADCAST(x5 + c); a50 = FMA(b, w0, a50); a51 = FMA(b, w1, a51); \
+                    AOPT__SIX_ROWS(BROADCAST, FMA) \
                 } \
             } \
             *(V##u *)to = a00; *(V##u *)(to + L) = a01; to += row; \

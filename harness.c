@@ -64,7 +64,7 @@ enum {
     SCREEN_PAIRS = 3,               /* and as many again if the first three leave hope */
     CONFIRM_PAIRS = 5,              /* per fresh launch, two launches */
     EXTEND_PAIRS = 4,               /* per fresh launch, two more launches, for a near miss */
-    FLOOR_PAIRS = 10,               /* incumbent against itself */
+    FLOOR_LAUNCHES = 5, FLOOR_PAIRS = 2,    /* incumbent against itself: launches differ more than the pairs of one */
     FLOOR_USES = 20,                /* measurements after which the floor is measured anew */
     MAX_PAIRS = 18,
     MAX_DECODES = 100,             /* per sample */
@@ -2726,6 +2726,14 @@ static int bench_decide(bench *b)
     return keep ? V_KEEP : V_NOISE;
 }
 
+/* Both sides the same code, over several launches: a floor from one launch is blind to what differs from launch to launch. */
+static int bench_floor(bench *b, double *floor)
+{
+    const int rc = bench_relaunch(b, "floor", FLOOR_LAUNCHES, FLOOR_PAIRS);
+    if (rc == V_NONE) *floor = aopt_noise_floor(b->d, b->n);
+    return rc;
+}
+
 /* ---- pairs from real processes ---- */
 #ifdef AUTOOPT_TEST_CLOCK
 /* Scripted times: lines "floor X" and "pair A_MS B_MS [void]"; the last line repeats. */
@@ -2999,11 +3007,9 @@ static int floor_measure(judge *j, double *floor)
     int rc;
     race_init(&r, j, j->so[0], j->so[0]);
     bench_init(&b, &r, 0, 0, 0);
-    if (race_launch(&r)) return j->a->code;
-    rc = bench_collect(&b, "floor", FLOOR_PAIRS);
+    rc = bench_floor(&b, floor);
     if (rc == BENCH_FAILED) return j->a->code;
     if (rc != V_NONE) return judge_fail(j, NULL, 125, "%s while the noise floor was measured", b.reason);
-    *floor = aopt_noise_floor(b.d, b.n);
     median = aopt_median(b.d, b.n);
     if (!(fabs(median) <= fmax(log(1.01) / 3, 3 * *floor)))
         return judge_fail(j, NULL, 125, "instrument biased: the incumbent against itself differs by %.2f %%, noise floor %.2f %%", 100 * median, 100 * *floor);

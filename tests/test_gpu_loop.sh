@@ -28,9 +28,14 @@ nvcc=${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}
 
 expect "the shipped decoder passes" 0 '^PASS' ./harness verify --task nano
 expect "profile: kernels without the candidate's help" 0 '^aopt_k_' ./harness profile --task tiny
-read -r gaps share wall < <(sed -n 's/.* with gaps of \([0-9.]*\) ms \([0-9.]*\) % of the judge.s \([0-9.]*\) ms.*/\1 \2 \3/p' "$work/out")
-# half a millisecond lies before the first kernel and after the last: the pipe, the candidate's own start
-if awk -v s="${share:-0}" -v w="${wall:-0}" 'BEGIN { exit !(w > 0 && s < 103 && (100 - s) * w / 100 < 0.5 + 0.03 * w) }'; then ok "kernels and gaps add up to the wall within 3 % and 0.5 ms ($share % of $wall ms, gaps $gaps ms)"; else bad "kernels and gaps are ${share:-no} % of the wall"; fi
+# The sum is of a decode long enough that the pipe's share of it is small; weights of half the width do, if there are none.
+weights=assets/generated/weights.safetensors latent=assets/generated/wan22-medium.safetensors made=()
+[ -f assets/Wan2.2_VAE.pth ] || [ -f $weights ] || { made+=($weights); ./harness make-weights --decoder-width 128 --encoder-width 32 --out $weights >"$work/out" 2>&1 || bad "no weights"; }
+[ -f $latent ] || { made+=($latent); ./harness make-latent --shape 9,22,40 --out $latent >"$work/out" 2>&1 || bad "no latent"; }
+expect "profile of wan22-medium" 0 '^aopt_k_' ./harness profile --task wan22-medium
+share=$(sed -n 's/.* with gaps of .* ms \([0-9.]*\) % of .*/\1/p' "$work/out")
+if awk -v s="${share:-0}" 'BEGIN { exit !(s > 97 && s < 103) }'; then ok "kernels and gaps add up to the wall within 3 % ($share %)"; else bad "kernels and gaps are ${share:-no} % of the wall"; fi
+[ ${#made[@]} = 0 ] || rm -f "${made[@]}" assets/generated/reference-wan22-medium-random-*
 { echo '#define HONEST'; cat tests/evil/gpu.h; } >"$work/honest.c"
 expect "honest twin" 0 '^PASS' ./harness verify --task nano --candidate "$work/honest.c"
 for file in tests/evil/gpu_*.c; do

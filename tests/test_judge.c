@@ -186,6 +186,28 @@ static int machine_sample(void *user, const char *stage, pair *out)
     return 0;
 }
 
+/* Noise floor of a machine, by the harness over its launches, or from as many pairs of one launch. */
+static double floor_of(double noise, double launch_noise, int one_launch)
+{
+    machine m;
+    bench b;
+    double floor = 0;
+    memset(&m, 0, sizeof m);
+    memset(&b, 0, sizeof b);
+    m.noise = noise; m.launch_noise = launch_noise; m.seed = 5;
+    b.user = &m; b.launch = machine_launch; b.sample = machine_sample;
+    if (!one_launch) return bench_floor(&b, &floor) == V_NONE ? floor : -1;
+    return machine_launch(&m) == 0 && bench_collect(&b, "floor", FLOOR_LAUNCHES * FLOOR_PAIRS) == V_NONE ? aopt_noise_floor(b.d, b.n) : -1;
+}
+
+static void test_floor_sees_launches(void)
+{
+    double quiet = floor_of(0.001, 0, 0), launches = floor_of(0.001, 0.02, 0), blind = floor_of(0.001, 0.02, 1);
+    CHECK(quiet > 0 && quiet < 0.002, "quiet: %g", quiet);
+    CHECK(launches > 0.004, "launches that differ by 2 %%: %g", launches);
+    CHECK(blind > 0 && blind < 0.002, "control, one launch does not see it: %g", blind);
+}
+
 static double kept(double gain, double noise, double drift, double launch_noise, double spike, double floor, int runs)
 {
     machine m;
@@ -392,6 +414,7 @@ int main(void)
     RUN(test_decide);
     RUN(test_decide_trouble);
     RUN(test_decide_clocks);
+    RUN(test_floor_sees_launches);
     RUN(test_report_is_confirmation);
     RUN(test_error_rates);
     RUN(test_gate);
