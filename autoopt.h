@@ -774,6 +774,12 @@ typedef struct aopt_wino_output {
 } aopt_wino_output;
 AOPT_API aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, struct CUstream_st *stream, aopt_error *err);
+/* The same with tiles of `tile` positions along an axis: n = (tile + 2)^2 products instead of 36, form[n * 9].
+   4: 2.25 products a position    5: 1.96, 6 dB more noise, only with r    6: 1.78, 13 dB more noise, only with r
+   gamma      f32 [C] or NULL: y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding; C <= 512, r of the output unused */
+AOPT_API void aopt_wino_form_tile(int tile, double *form);
+AOPT_API aopt_status aopt_cuda_wino_input_tile(const aopt_wino_input *a, int tile, struct CUstream_st *stream, aopt_error *err);
+AOPT_API aopt_status aopt_cuda_wino_output_tile(const aopt_wino_output *a, int tile, const float *gamma, struct CUstream_st *stream, aopt_error *err);
 
 /* Nearest-upsample by 2 and its 3x3 convolution, H W the low resolution.  Centres are the even low-resolution positions,
    (H/2 + 1) rows of (W/2 + 1): centre (i, j) is position (2i, 2j) and makes output rows 4i-1 .. 4i+2, columns 4j-1 .. 4j+2.

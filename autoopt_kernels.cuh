@@ -1056,6 +1056,16 @@ __global__ static void aopt_k_add_bias(__half *c, const float *bias, int64_t P, 
 }
 
 /* ---- weights ---- */
+/* F(M,3): y = A^T [(G g) * (B^T d)].  Points: 0 if M is even, pairs +-p[q], infinity; found by minimising the noise of fp16 operands and products:
+   F(4) has 3.5 dB less of it than 0, +-1, +-2 give, which makes it better than direct bf16; over two axes F(5) has 6 dB more than F(4), F(6) 13 dB.
+   Rows of B^T are monic polynomials times `row`, norms 0.6 to 1.9; A^T is the Vandermonde matrix of the points; G takes the inverse. */
+template <int M> struct aopt__wino;
+template <> struct aopt__wino<4> { static constexpr int pairs = 2; static constexpr double a = AOPT__WINO_A, b = AOPT__WINO_B, c = 0.0, row = AOPT__WINO_ROW; };
+template <> struct aopt__wino<5> { static constexpr int pairs = 3; static constexpr double a = 0.285, b = 0.848, c = 1.767, row = 0.25; };
+template <> struct aopt__wino<6> { static constexpr int pairs = 3; static constexpr double a = 0.506, b = 1.0, c = 1.978, row = 0.25; };
+/* The positive point of pair q. */
+template <int M> static __host__ __device__ constexpr double aopt__wino_point(int q) { return q == 0 ? aopt__wino<M>::a : q == 1 ? aopt__wino<M>::b : aopt__wino<M>::c; }
+
 /* One thread per (t, co, ci); u NULL: only the maximum.  w f32 [co][ci][kt][taps] on the device.
    max: largest |sum| as the bits of a float, unscaled.  Launch: grid-stride. */
 __global__ static void aopt_k_conv_weights(const float *w, const double *form, int products, int taps, int kt, int co, int ci,
@@ -1213,56 +1223,83 @@ __global__ static void __launch_bounds__(256) aopt_k_softmax_half(const float *x
 
 /* ---- Winograd transforms ---- */
 
-/* B^T d along one axis, rows monic (AOPT__WINO_ROW is applied to the data before).  12 FMA a channel. */
-static __device__ __forceinline__ void aopt__wino_bt(const float2 (&d)[6], float2 (&o)[6])
+/* Coefficient of x^2k in the product of x^2 - p^2 over all pairs but `but`. */
+template <int M> static __host__ __device__ constexpr double aopt__wino_poly(int but, int k)
 {
-    const float a = (float)AOPT__WINO_A, b = (float)AOPT__WINO_B, a2 = (float)(AOPT__WINO_A * AOPT__WINO_A), b2 = (float)(AOPT__WINO_B * AOPT__WINO_B);
-    const float prod = (float)(AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_B * AOPT__WINO_B), sum = (float)(AOPT__WINO_A * AOPT__WINO_A + AOPT__WINO_B * AOPT__WINO_B);
-#define AOPT__AXIS(x) do { \
-        const float t1 = fmaf(-b2, d[2].x, d[4].x), t2 = fmaf(-b2, d[1].x, d[3].x), t3 = fmaf(-a2, d[2].x, d[4].x), t4 = fmaf(-a2, d[1].x, d[3].x); \
-        o[0].x = fmaf(prod, d[0].x, fmaf(-sum, d[2].x, d[4].x)); \
-        o[1].x = fmaf(a, t2, t1); o[2].x = fmaf(-a, t2, t1); \
-        o[3].x = fmaf(b, t4, t3); o[4].x = fmaf(-b, t4, t3); \
-        o[5].x = fmaf(prod, d[1].x, fmaf(-sum, d[3].x, d[5].x)); } while (0)
-    AOPT__AXIS(x);
-    AOPT__AXIS(y);
-#undef AOPT__AXIS
+    double c[4] = { 1.0, 0.0, 0.0, 0.0 };
+    for (int q = 0; q < aopt__wino<M>::pairs; q++)
+        if (q != but)
+            for (int i = 3; i >= 0; i--) c[i] = (i ? c[i - 1] : 0.0) - aopt__wino_point<M>(q) * aopt__wino_point<M>(q) * c[i];
+    return c[k];
+}
+/* That polynomial of d[0], d[2], ...; its leading coefficient is 1. */
+template <int M, int BUT, int K = 0> static __device__ __forceinline__ float aopt__wino_even(const float *d)
+{
+    if constexpr (K == aopt__wino<M>::pairs - (BUT >= 0)) return d[2 * K];
+    else {
+        constexpr float c = (float)aopt__wino_poly<M>(BUT, K);
+        return fmaf(c, d[2 * K], aopt__wino_even<M, BUT, K + 1>(d));
+    }
+}
+template <int M, int Q> static __device__ __forceinline__ void aopt__wino_pair(const float *d, float *o)
+{
+    constexpr float p = (float)aopt__wino_point<M>(Q);
+    const float even = aopt__wino_even<M, Q>(d), odd = aopt__wino_even<M, Q>(d + 1);
+    o[2 * Q] = fmaf(p, even, odd);
+    o[2 * Q + 1] = fmaf(-p, even, odd);
+}
+/* B^T d along one axis, rows monic (`row` is applied to the data before): 12, 21, 24 FMA for M = 4, 5, 6. */
+template <int M> static __device__ __forceinline__ void aopt__wino_bt(const float (&d)[M + 2], float (&o)[M + 2])
+{
+    enum { ZERO = M % 2 == 0 };                                     /* the point 0: every other polynomial has the factor x */
+    if constexpr (ZERO) o[0] = aopt__wino_even<M, -1>(d);
+    aopt__wino_pair<M, 0>(d + ZERO, o + ZERO);
+    aopt__wino_pair<M, 1>(d + ZERO, o + ZERO);
+    if constexpr (aopt__wino<M>::pairs > 2) aopt__wino_pair<M, 2>(d + ZERO, o + ZERO);
+    o[M + 1] = aopt__wino_even<M, -1>(d + ZERO);
 }
 
 enum { AOPT__WINO_STAGES = 3 };
 
-/* One row of a tile's window, six positions `px_bytes` apart in shared memory: norm, SiLU, scale, B^T along W. */
-template <bool NORM>
-static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_bytes, const float *r, float2 gamma, float2 (&row)[6])
+/* Channels of a lane: with M = 6 one channel's window is all that fits in the registers of two blocks. */
+template <int M> static __host__ __device__ constexpr int aopt__wino_lane() { return M == 6 ? 1 : 2; }
+
+/* One row of a tile's window, M + 2 positions `px_bytes` apart in shared memory: norm, SiLU, scale, B^T along W, of V channels. */
+template <bool NORM, int M, int V>
+static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_bytes, const float *r, const float (&gamma)[V], float (&row)[V][M + 2])
 {
-    const float scale = (float)(AOPT__WINO_ROW * AOPT__WINO_ROW);
-    float2 d[6];
+    constexpr float scale = (float)(aopt__wino<M>::row * aopt__wino<M>::row);
+    float d[V][M + 2];
 #pragma unroll
-    for (int j = 0; j < 6; j++) {
-        const float2 u = __half22float2(*(const __half2 *)(x + j * px_bytes));
-        if (NORM) d[j] = make_float2(aopt__silu(u.x * (r[j] * gamma.x), 1.0f / scale), aopt__silu(u.y * (r[j] * gamma.y), 1.0f / scale));
-        else d[j] = make_float2(u.x * scale, u.y * scale);
+    for (int j = 0; j < M + 2; j++) {
+        float u[V];
+        if constexpr (V == 2) { const float2 h = __half22float2(*(const __half2 *)(x + j * px_bytes)); u[0] = h.x; u[V - 1] = h.y; }
+        else u[0] = __half2float(*(const __half *)(x + j * px_bytes));
+#pragma unroll
+        for (int i = 0; i < V; i++) d[i][j] = NORM ? aopt__silu(u[i] * (r[j] * gamma[i]), 1.0f / scale) : u[i] * scale;
     }
-    aopt__wino_bt(d, row);
+#pragma unroll
+    for (int i = 0; i < V; i++) aopt__wino_bt<M>(d[i], row[i]);
 }
 
 /* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU and both passes in f32, one rounding.
-   Launch     256 threads walk down a strip of tiles, SLICES*64 channels and 8/SLICES tiles wide; a warp has 64 channels of
-              one tile, 2 a lane.  x comes in groups of four rows (4g+1 .. 4g+4: tile row ty needs group ty and the end of group
+   Launch     256 threads walk down a strip of tiles, SLICES slices of channels and 8/SLICES tiles wide; a warp has one slice of one tile, 64 channels,
+              32 with M = 6.  x comes in groups of M rows (Mg+1 .. Mg+M: tile row ty needs group ty and the end of group
               ty-1) through a ring of STAGES in shared memory; the two rows that successive tiles share stay in registers,
               transformed; the two columns that neighbours share are computed twice.
-   Traffic    x read (4n+2)/4n times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position. */
-template <bool NORM, int SLICES>
+   Traffic    x read (Mn+2)/Mn times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position, 2*C + 3.9*C for M = 5, 2*C + 3.6*C for 6. */
+template <bool NORM, int SLICES, int M>
 __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int strip)
 {
-    enum { STAGES = AOPT__WINO_STAGES, TILES = 8 / SLICES, PX = 4 * TILES + 2, PX_BYTES = SLICES * 128, ROW_CHUNKS = PX * SLICES * 8, ROW_BYTES = ROW_CHUNKS * 16 };
-    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][4][PX][SLICES*64] fp16, then [STAGES][4][PX] f32 */
-    float *const ring_r = (float *)(aopt__ring + STAGES * 4 * ROW_BYTES);
+    enum { STAGES = AOPT__WINO_STAGES, N = M + 2, V = aopt__wino_lane<M>(), SLICE = 32 * V, TILES = 8 / SLICES, PX = M * TILES + 2,
+           PX_BYTES = SLICES * SLICE * 2, PX_CHUNKS = PX_BYTES / 16, ROW_CHUNKS = PX * PX_CHUNKS, ROW_BYTES = ROW_CHUNKS * 16 };
+    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][M][PX][SLICES*SLICE] fp16, then [STAGES][M][PX] f32 */
+    float *const ring_r = (float *)(aopt__ring + STAGES * M * ROW_BYTES);
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
-    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + 3) / 4, tiles_x = (W + 3) / 4;
-    const int slice_blocks = (C + 64 * SLICES - 1) / (64 * SLICES);
-    const int c0 = (int)blockIdx.x % slice_blocks * SLICES * 64, tx0 = (int)blockIdx.x / slice_blocks * TILES;
-    const int c = c0 + warp % SLICES * 64 + 2 * lane, tx = tx0 + warp / SLICES;
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + M - 1) / M, tiles_x = (W + M - 1) / M;
+    const int slice_blocks = (C + SLICE * SLICES - 1) / (SLICE * SLICES);
+    const int c0 = (int)blockIdx.x % slice_blocks * SLICES * SLICE, tx0 = (int)blockIdx.x / slice_blocks * TILES;
+    const int c = c0 + warp % SLICES * SLICE + V * lane, tx = tx0 + warp / SLICES;
     const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
     const bool mine = c < C && tx < tiles_x;
     const int64_t f = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
@@ -1270,56 +1307,64 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
     const float *r = !NORM ? NULL : f >= 2 ? a.r + (f - 2) * P : a.history ? a.r_history + f * P : a.r;
     const int H_in = f >= 2 || a.history ? H : 0;                   /* no history: every row is outside */
 
-    const auto fetch = [&](int g) {                                 /* rows 4g+1 .. 4g+4 into their slot */
+    const auto fetch = [&](int g) {                                 /* rows Mg+1 .. Mg+M into their slot */
         const int slot = (g + STAGES) % STAGES;
         if (g < ty1) {
-            const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * 4 * ROW_BYTES);
-            for (int q = (int)threadIdx.x; q < 4 * ROW_CHUNKS; q += 256) {
-                const int y = 4 * g + 1 + q / ROW_CHUNKS, px = 4 * tx0 - 1 + q % ROW_CHUNKS / (SLICES * 8), ch = c0 + q % (SLICES * 8) * 8;
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * M * ROW_BYTES);
+            for (int q = (int)threadIdx.x; q < M * ROW_CHUNKS; q += 256) {
+                const int y = M * g + 1 + q / ROW_CHUNKS, px = M * tx0 - 1 + q % ROW_CHUNKS / PX_CHUNKS, ch = c0 + q % PX_CHUNKS * 8;
                 const bool in = y >= 0 && y < H_in && px >= 0 && px < W && ch < C;
                 aopt__copy16(to + q * 16, in ? x + (y * W + px) * C + ch : x, in ? 16 : 0);
             }
             if (NORM)
-                for (int q = (int)threadIdx.x; q < 4 * PX; q += 256) {
-                    const int y = 4 * g + 1 + q / PX, px = 4 * tx0 - 1 + q % PX;
+                for (int q = (int)threadIdx.x; q < M * PX; q += 256) {
+                    const int y = M * g + 1 + q / PX, px = M * tx0 - 1 + q % PX;
                     const bool in = y >= 0 && y < H_in && px >= 0 && px < W;
-                    aopt__copy4((uint32_t)__cvta_generic_to_shared(ring_r + slot * 4 * PX + q), in ? r + y * W + px : r, in ? 4 : 0);
+                    aopt__copy4((uint32_t)__cvta_generic_to_shared(ring_r + slot * M * PX + q), in ? r + y * W + px : r, in ? 4 : 0);
                 }
         }
         aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
     };
 
-    float2 gamma = make_float2(1.0f, 1.0f), row[6][6];
-    if (NORM && mine) gamma = *(const float2 *)(a.gamma + c);
+    float gamma[V], row[N][V][N];
+#pragma unroll
+    for (int i = 0; i < V; i++) gamma[i] = NORM && mine ? a.gamma[c + i] : 1.0f;
     __half *v = a.v + (f * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) fetch(ty0 - 1 + s);
     for (int g = ty0 - 1; g < ty1; g++) {
         const int slot = (g + STAGES) % STAGES;
-        const char *xs = (const char *)aopt__ring + slot * 4 * ROW_BYTES + warp / SLICES * 4 * PX_BYTES + warp % SLICES * 128 + lane * 4;
-        const float *rs = ring_r + slot * 4 * PX + warp / SLICES * 4;
+        const char *xs = (const char *)aopt__ring + slot * M * ROW_BYTES + warp / SLICES * M * PX_BYTES + (warp % SLICES * 32 + lane) * V * 2;
+        const float *rs = ring_r + slot * M * PX + warp / SLICES * M;
         aopt__copy_wait<STAGES - 2>();
         __syncthreads();
         fetch(g + STAGES - 1);                                      /* into the slot that all have just left */
         if (g >= ty0 && mine) {
             const int64_t plane = aopt__opaque((a.frames + 2) * tiles * C);
 #pragma unroll
-            for (int i = 0; i < 4; i++) aopt__wino_row<NORM>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
+            for (int i = 0; i < M; i++) aopt__wino_row<NORM, M, V>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
 #pragma unroll
-            for (int l = 0; l < 6; l++) {
-                float2 d[6], o[6];
+            for (int l = 0; l < N; l++) {
+                float o[V][N];
 #pragma unroll
-                for (int i = 0; i < 6; i++) d[i] = row[i][l];
-                aopt__wino_bt(d, o);
+                for (int i = 0; i < V; i++) {
+                    float d[N];
 #pragma unroll
-                for (int k = 0; k < 6; k++) *(__half2 *)(v + (6 * k + l) * plane) = __floats2half2_rn(o[k].x, o[k].y);
-                row[0][l] = row[4][l];
-                row[1][l] = row[5][l];
+                    for (int k = 0; k < N; k++) d[k] = row[k][i][l];
+                    aopt__wino_bt<M>(d, o[i]);
+                    row[0][i][l] = row[M][i][l];
+                    row[1][i][l] = row[M + 1][i][l];
+                }
+#pragma unroll
+                for (int k = 0; k < N; k++) {
+                    if constexpr (V == 2) *(__half2 *)(v + (N * k + l) * plane) = __floats2half2_rn(o[0][k], o[V - 1][k]);
+                    else v[(int64_t)(N * k) * plane + l * plane] = __float2half_rn(o[0][k]);      /* this order of products spills nothing */
+                }
             }
             v += (int64_t)tiles_x * C;
         } else if (mine) {
 #pragma unroll
-            for (int i = 0; i < 2; i++) aopt__wino_row<NORM>(xs + (i + 2) * ROW_BYTES, PX_BYTES, rs + (i + 2) * PX, gamma, row[i]);
+            for (int i = 0; i < 2; i++) aopt__wino_row<NORM, M, V>(xs + (i + M - 2) * ROW_BYTES, PX_BYTES, rs + (i + M - 2) * PX, gamma, row[i]);
         }
     }
 }
@@ -1348,11 +1393,10 @@ static __device__ __forceinline__ void aopt__store4(__half *p, const float (&v)[
     u.h[1] = __floats2half2_rn(v[2], v[3]);
     *(uint2 *)p = u.q;
 }
-/* The norm factor of the 16 pixels of a 4x4 patch whose channels are spread over the lanes and blockDim.y warps: sum is
+/* The norm factor of up to 16 pixels of a patch whose channels are spread over the lanes and blockDim.y warps: sum is
    aopt__reduce16's.  Lanes 0..15 of warp y = 0 return pixel `lane`.  Blocks are (32, warps, patches); every thread must call. */
-static __device__ __forceinline__ float aopt__patch_norm(float sum, float sqrt_c)
+static __device__ __forceinline__ float aopt__patch_norm(float (&part)[8][16], float sum, float sqrt_c)
 {
-    __shared__ float part[8][16];
     const int lane = (int)threadIdx.x, warp = (int)threadIdx.y + (int)blockDim.y * (int)threadIdx.z;
     float total = 0.0f;
     if (!(lane & 1)) part[warp][lane >> 1] = sum;
@@ -1366,110 +1410,183 @@ static __device__ __forceinline__ float aopt__patch_norm(float sum, float sqrt_c
    block's order (patch, warp, lane).  16-byte copies: AOPT__PATCH_CHUNKS of them make a product's row. */
 enum { AOPT__PATCH_ROW = 1024, AOPT__PATCH_CHUNKS = 64 };
 
-/* o = A^T m along H for column l of a tile, two channels, m in shared memory.  About 13 operations a channel. */
-static __device__ __forceinline__ void aopt__wino_column(const char *m, int l, float2 (&o)[4])
+/* The point of pair q to the power k, up to 5.  No loop: q and k are constants once their loops are unrolled, and a loop of doubles would stay. */
+template <int M> static __host__ __device__ constexpr float aopt__wino_power(int q, int k)
 {
-    const float a = (float)AOPT__WINO_A, b = (float)AOPT__WINO_B, a2 = (float)(AOPT__WINO_A * AOPT__WINO_A), b2 = (float)(AOPT__WINO_B * AOPT__WINO_B);
-    const float a3 = (float)(AOPT__WINO_A * AOPT__WINO_A * AOPT__WINO_A), b3 = (float)(AOPT__WINO_B * AOPT__WINO_B * AOPT__WINO_B);
-    float2 d[6];
+    const double p = aopt__wino_point<M>(q), even = k < 2 ? 1.0 : k < 4 ? p * p : p * p * p * p;
+    return (float)(k & 1 ? even * p : even);
+}
+
+/* o = rows i0 .. i0+R-1 of A^T m along H for column l of a tile, two channels, m in shared memory. */
+template <int M, int R> static __device__ __forceinline__ void aopt__wino_column(const char *m, int i0, int l, float2 (&o)[R])
+{
+    enum { N = M + 2, ZERO = M % 2 == 0, PAIRS = aopt__wino<M>::pairs };
+    float2 d[N];
 #pragma unroll
-    for (int k = 0; k < 6; k++) d[k] = aopt__load2(m + (6 * k + l) * AOPT__PATCH_ROW);
+    for (int k = 0; k < N; k++) d[k] = aopt__load2(m + (N * k + l) * AOPT__PATCH_ROW);
 #define AOPT__AXIS(x) do { \
-        const float s1 = d[1].x + d[2].x, d1 = d[1].x - d[2].x, s2 = d[3].x + d[4].x, d2 = d[3].x - d[4].x; \
-        o[0].x = d[0].x + s1 + s2; \
-        o[1].x = fmaf(a, d1, b * d2); \
-        o[2].x = fmaf(a2, s1, b2 * s2); \
-        o[3].x = fmaf(a3, d1, fmaf(b3, d2, d[5].x)); } while (0)
+        float even[PAIRS], odd[PAIRS]; \
+        _Pragma("unroll") for (int q = 0; q < PAIRS; q++) { even[q] = d[ZERO + 2 * q].x + d[ZERO + 2 * q + 1].x; odd[q] = d[ZERO + 2 * q].x - d[ZERO + 2 * q + 1].x; } \
+        _Pragma("unroll") for (int i = 0; i < R; i++) { \
+            const int k = i0 + i; \
+            if (k == 0) { \
+                o[i].x = ZERO ? d[0].x + even[0] : even[0]; \
+                _Pragma("unroll") for (int q = 1; q < PAIRS; q++) o[i].x += even[q]; \
+                continue; \
+            } \
+            const float last = (k & 1 ? odd : even)[PAIRS - 1], p = aopt__wino_power<M>(PAIRS - 1, k); \
+            o[i].x = k == M - 1 ? fmaf(p, last, d[N - 1].x) : p * last; \
+            _Pragma("unroll") for (int q = PAIRS - 2; q >= 0; q--) o[i].x = fmaf(aopt__wino_power<M>(q, k), (k & 1 ? odd : even)[q], o[i].x); \
+        } } while (0)
     AOPT__AXIS(x);
     AOPT__AXIS(y);
 #undef AOPT__AXIS
 }
-/* o[i][j] = A^T m A, two channels.  A column adds into the four output columns at once, points +-a and +-b in pairs, so
+/* o[i][j] = rows i0 .. i0+R-1 of A^T m A, two channels.  A column adds into the M output columns at once, points +-p in pairs, so
    that only the sums stay in registers. */
-static __device__ __forceinline__ void aopt__wino_patch(const char *m, float2 (&o)[4][4])
+template <int M, int R> static __device__ __forceinline__ void aopt__wino_patch(const char *m, int i0, float2 (&o)[R][M])
 {
-    float2 t[4], u[4];
-    aopt__wino_column(m, 0, t);
+    enum { ZERO = M % 2 == 0 };
+    float2 t[R], u[R];
 #pragma unroll
-    for (int i = 0; i < 4; i++) { o[i][0] = t[i]; o[i][1] = o[i][2] = o[i][3] = make_float2(0.0f, 0.0f); }
+    for (int i = 0; i < R * M; i++) o[i / M][i % M] = make_float2(0.0f, 0.0f);
+    if (ZERO) {
+        aopt__wino_column<M, R>(m, i0, 0, t);
 #pragma unroll
-    for (int l = 1; l < 5; l += 2) {
-        const double p = l == 1 ? AOPT__WINO_A : AOPT__WINO_B;
-        const float p1 = (float)p, p2 = (float)(p * p), p3 = (float)(p * p * p);
-        aopt__wino_column(m, l, t);
-        aopt__wino_column(m, l + 1, u);
+        for (int i = 0; i < R; i++) o[i][0] = t[i];
+    }
+#pragma unroll
+    for (int q = 0; q < aopt__wino<M>::pairs; q++) {
+        aopt__wino_column<M, R>(m, i0, ZERO + 2 * q, t);
+        aopt__wino_column<M, R>(m, i0, ZERO + 2 * q + 1, u);
 #define AOPT__AXIS(x) do { \
             const float even = t[i].x + u[i].x, odd = t[i].x - u[i].x; \
             o[i][0].x += even; \
-            o[i][1].x = fmaf(p1, odd, o[i][1].x); \
-            o[i][2].x = fmaf(p2, even, o[i][2].x); \
-            o[i][3].x = fmaf(p3, odd, o[i][3].x); } while (0)
+            _Pragma("unroll") for (int j = 1; j < M; j++) o[i][j].x = fmaf(aopt__wino_power<M>(q, j), j & 1 ? odd : even, o[i][j].x); } while (0)
 #pragma unroll
-        for (int i = 0; i < 4; i++) { AOPT__AXIS(x); AOPT__AXIS(y); }
+        for (int i = 0; i < R; i++) { AOPT__AXIS(x); AOPT__AXIS(y); }
 #undef AOPT__AXIS
     }
-    aopt__wino_column(m, 5, t);
+    aopt__wino_column<M, R>(m, i0, M + 1, t);
 #pragma unroll
-    for (int i = 0; i < 4; i++) { o[i][3].x += t[i].x; o[i][3].y += t[i].y; }
+    for (int i = 0; i < R; i++) { o[i][M - 1].x += t[i].x; o[i][M - 1].y += t[i].y; }
 }
+
+/* Rows i0 .. i0+R-1 of a tile, of which `rows` x `columns` pixels exist: the transform, bias and residual.  ACT: o keeps the sums in f32; else they are
+   stored and o is of no use.  ss: squares of the sums, of pixel i at i0 + i/M, i%M. */
+template <bool ACT, int M, int R>
+static __device__ __forceinline__ void aopt__wino_rows(const aopt_wino_output &a, const char *mine, int i0, float2 bias, int64_t at, int line, int rows, int columns,
+                                                       float2 (&o)[R][M], float (&ss)[16])
+{
+    enum { PRODUCTS = (M + 2) * (M + 2) };
+    aopt__wino_patch<M, R>(mine, i0, o);
+#pragma unroll
+    for (int i = 0; i < 16; i++) {
+        ss[i] = 0.0f;
+        if (i >= R * M || i0 + i / M >= M || i0 + i / M >= rows || i % M >= columns) continue;
+        float2 add = bias, &v = o[i / M][i % M];
+        if (a.residual) { const float2 e = aopt__load2(mine + (PRODUCTS + i0 * M + i) * AOPT__PATCH_ROW); add.x += e.x; add.y += e.y; }
+        if (ACT) {
+            v = make_float2(fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
+            ss[i] = fmaf(v.x, v.x, v.y * v.y);
+        } else ss[i] = aopt__store2(a.y + at + ((i0 + i / M) * line + i % M * a.C), fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
+    }
+}
+/* silu(sum * factor * gamma) of the same rows. */
+template <int M, int R>
+static __device__ __forceinline__ void aopt__wino_activate(const aopt_wino_output &a, const float *factor, int i0, float2 gamma, int64_t at, int line, int rows,
+                                                           int columns, const float2 (&o)[R][M])
+{
+#pragma unroll
+    for (int i = 0; i < R * M; i++) {
+        if (i0 + i / M >= M || i0 + i / M >= rows || i % M >= columns) continue;
+        const float2 v = o[i / M][i % M];
+        const float k = factor[i];
+        *(__half2 *)(a.y + at + ((i0 + i / M) * line + i % M * a.C)) = __floats2half2_rn(aopt__silu(v.x * (k * gamma.x), 1.0f), aopt__silu(v.y * (k * gamma.y), 1.0f));
+    }
+}
+
+/* Rows of a tile that are computed at a time, at most 16 pixels, and parts of them. */
+template <int M> static __host__ __device__ constexpr int aopt__wino_part() { return 16 / M; }
 
 /* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
    Launch     blocks (32, warps, tiles) of 256: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
-              36 KB of products (52 with the residual) arrive by asynchronous copies; three blocks to a multiprocessor overlap copies with arithmetic.
-   Traffic    4.5*C + 2*C (residual) + 2*C bytes a position, each once. */
-__global__ static void __launch_bounds__(256, 3) aopt_k_wino_output(const aopt_wino_output a, float sqrt_c)
+              36 KB of products (52 with the residual; M = 5: 49, 74; M = 6: 64, 100) arrive by asynchronous copies; three blocks to a multiprocessor,
+              two of M = 6, overlap copies with arithmetic.  M = 5 and 6 compute a tile in parts of three and two rows, to stay within the registers.
+   ACT        y = silu(norm * gamma) instead of the sum itself; one pass only, C <= 512, and no r.
+   Traffic    4.5*C (M = 5: 3.9*C; 6: 3.6*C) + 2*C (residual) + 2*C bytes a position, each once. */
+template <bool ACT, int M>
+__global__ void __launch_bounds__(256, M == 6 || (ACT && M == 5) ? 2 : 3) aopt_k_wino_output(const aopt_wino_output a, const float *gamma, float sqrt_c)
 {
-    extern __shared__ __align__(16) unsigned char stage[];          /* [36] rows of products, [16] of residual pixels */
-    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + 3) / 4, tiles = tiles_x * ((H + 3) / 4);
+    enum { PRODUCTS = (M + 2) * (M + 2), R = aopt__wino_part<M>(), PARTS = (M + R - 1) / R };
+    extern __shared__ __align__(16) unsigned char stage[];          /* [PRODUCTS] rows of products, [M*M] of residual pixels */
+    __shared__ float part[PARTS][8][16];
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles = tiles_x * ((H + M - 1) / M);
     const int tile0 = (int)blockIdx.x * (int)blockDim.z, tile = tile0 + (int)threadIdx.z, ty = tile / tiles_x, tx = tile % tiles_x;
     const int id = (int)threadIdx.x + 32 * (int)(threadIdx.y + blockDim.y * threadIdx.z), width = 64 * (int)blockDim.y;
-    const int64_t f = (int64_t)blockIdx.y, position = (f * H + 4 * ty) * W + 4 * tx;
+    const int64_t f = (int64_t)blockIdx.y;
     const char *mine = (const char *)stage + 4 * id;
-    float sum_sq = 0.0f;
+    float sum_sq[PARTS];
+#pragma unroll
+    for (int k = 0; k < PARTS; k++) sum_sq[k] = 0.0f;
 
     for (int c0 = 0; c0 < C; c0 += width) {
         const int c = c0 + 2 * ((int)threadIdx.x + 32 * (int)threadIdx.y);
-                {
-            const int chunk = id % AOPT__PATCH_CHUNKS, t = tile0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
+        {
+            const int chunk = id % AOPT__PATCH_CHUNKS, first = id / AOPT__PATCH_CHUNKS, t = tile0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
             const bool in = t < tiles && ch < C;
-            const int64_t plane = a.frames * tiles * C;
-            const __half *from = a.m + (in ? (f * tiles + t) * C + ch : 0) + id / AOPT__PATCH_CHUNKS * plane;
+            const int64_t plane = aopt__opaque(a.frames * tiles * C);
+            const __half *from = a.m + (in ? (f * tiles + t) * C + ch : 0) + first * plane;
             const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + id * 16;
             if (c0) __syncthreads();
 #pragma unroll
-            for (int k = 0; k < AOPT_WINO_PRODUCTS / 4; k++) aopt__copy16(to + k * 4 * AOPT__PATCH_ROW, from + k * 4 * plane, in ? 16 : 0);
+            for (int k = 0; k < (PRODUCTS + 3) / 4; k++)
+                if (PRODUCTS % 4 == 0 || first + 4 * k < PRODUCTS) aopt__copy16(to + k * 4 * AOPT__PATCH_ROW, from + k * 4 * plane, in ? 16 : 0);
             if (a.residual) {
-                const int x = t % tiles_x * 4 + id / AOPT__PATCH_CHUNKS, y = t / tiles_x * 4;
+                const int x0 = t % tiles_x * M, y0 = t / tiles_x * M;
 #pragma unroll
-                for (int k = 0; k < 4; k++) {       /* row k of the tile */
-                    const bool inside = in && y + k < H && x < W;
-                    aopt__copy16(to + (AOPT_WINO_PRODUCTS + k * 4) * AOPT__PATCH_ROW, a.residual + (inside ? ((f * H + y + k) * W + x) * C + ch : 0), inside ? 16 : 0);
+                for (int k = 0; k < (M * M + 3) / 4; k++) {
+                    const int q = first + 4 * k, y = y0 + (M == 4 ? k : q / M), x = x0 + (M == 4 ? first : q % M);
+                    const bool inside = in && y < H && x < W;
+                    if (M % 2 == 0 || q < M * M) aopt__copy16(to + (PRODUCTS + k * 4) * AOPT__PATCH_ROW, a.residual + (inside ? ((f * H + y) * W + x) * C + ch : 0), inside ? 16 : 0);
                 }
             }
             aopt__copy_commit();
         }
-        const int rows = tile < tiles && c < C ? H - 4 * ty : 0, columns = W - 4 * tx, line = (int)aopt__opaque(W * C);
-        const int64_t at = position * C + c;
+        const int rows = tile < tiles && c < C ? H - M * ty : 0, columns = W - M * tx, line = (int)aopt__opaque(W * C);
+        const int64_t at = ((f * H + M * ty) * W + M * tx) * C + c;
         aopt__copy_wait<0>();
         __syncthreads();
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
-        float2 o[4][4];
-        float ss[16];
-        aopt__wino_patch(mine, o);
+        float2 o[PARTS][R][M];
 #pragma unroll
-        for (int i = 0; i < 16; i++) {
-            ss[i] = 0.0f;
-            if (i / 4 >= rows || i % 4 >= columns) continue;
-            float2 add = bias;
-            if (a.residual) { const float2 e = aopt__load2(mine + (AOPT_WINO_PRODUCTS + i) * AOPT__PATCH_ROW); add.x += e.x; add.y += e.y; }
-            ss[i] = aopt__store2(a.y + at + (i / 4 * line + i % 4 * C), fmaf(o[i / 4][i % 4].x, a.alpha, add.x), fmaf(o[i / 4][i % 4].y, a.alpha, add.y));
+        for (int k = 0; k < PARTS; k++) {
+            float ss[16];
+            __syncwarp();                                           /* keeps the loads of the next part, and their registers, out of this one */
+            aopt__wino_rows<ACT, M, R>(a, mine, k * R, bias, at, line, rows, columns, o[k], ss);
+            if (ACT || a.r) sum_sq[k] += aopt__reduce16(ss);
         }
-        if (a.r) sum_sq += aopt__reduce16(ss);
+        if (ACT) {
+            const float2 scale = rows ? *(const float2 *)(gamma + c) : make_float2(0.0f, 0.0f);
+            const int row = (int)blockDim.y * (int)threadIdx.z;
+#pragma unroll
+            for (int k = 0; k < PARTS; k++) {                       /* the factor takes the place of the first warp's sum, which its lane alone has read */
+                const float mean = aopt__patch_norm(part[k], sum_sq[k], sqrt_c);
+                if (threadIdx.y == 0 && threadIdx.x < 16) part[k][row][threadIdx.x] = mean;
+            }
+            __syncthreads();
+#pragma unroll
+            for (int k = 0; k < PARTS; k++) aopt__wino_activate<M, R>(a, part[k][row], k * R, scale, at, line, rows, columns, o[k]);
+            return;
+        }
     }
     if (a.r) {
-        const float r = aopt__patch_norm(sum_sq, sqrt_c);
-        const int i = (int)threadIdx.x >> 2, j = (int)threadIdx.x & 3;
-        if (threadIdx.y == 0 && threadIdx.x < 16 && tile < tiles && 4 * ty + i < H && 4 * tx + j < W) a.r[position + (int64_t)i * W + j] = r;
+#pragma unroll
+        for (int k = 0; k < PARTS; k++) {
+            const float r = aopt__patch_norm(part[k], sum_sq[k], sqrt_c);
+            const int p = (int)threadIdx.x, i = k * R + p / M, j = p % M;
+            if (threadIdx.y == 0 && p < R * M && i < M && tile < tiles && M * ty + i < H && M * tx + j < W) a.r[(f * H + M * ty + i) * W + M * tx + j] = r;
+        }
     }
 }
 
@@ -1548,6 +1665,7 @@ static __device__ __forceinline__ void aopt__upsample_stage(const aopt_upsample_
 template <int RATIO>
 __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsample_output a, float sqrt_c)
 {
+    __shared__ float part[8][16];
     extern __shared__ __align__(16) unsigned char stage[];          /* [25] rows of products, [9*RATIO] of shortcut positions */
     const int C = a.C, H = (int)a.H, W = (int)a.W, cw = W / 2 + 1, centres = cw * (H / 2 + 1);
     const int centre0 = (int)blockIdx.x * (int)blockDim.z, centre = centre0 + (int)threadIdx.z, ci = centre / cw, cj = centre % cw;
@@ -1594,7 +1712,7 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
         if (a.r) sum_sq += aopt__reduce16(ss);
     }
     if (a.r) {
-        const float r = aopt__patch_norm(sum_sq, sqrt_c);
+        const float r = aopt__patch_norm(part, sum_sq, sqrt_c);
         const int y = y0 + ((int)threadIdx.x >> 2), x = x0 + ((int)threadIdx.x & 3);
         if (threadIdx.y == 0 && threadIdx.x < 16 && centre < centres && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[(f * 2 * H + y) * 2 * W + x] = r;
     }
@@ -1634,14 +1752,64 @@ __global__ static void __launch_bounds__(256) aopt_k_head(const __half *g, float
 
 /* ---- launch of the one kernel with many shapes ---- */
 static inline int64_t aopt__div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-template <bool NORM, int SLICES>
+template <bool NORM, int SLICES, int M>
 static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStream_t stream)
 {
-    enum { TILES = 8 / SLICES, PX = 4 * TILES + 2, SMEM = AOPT__WINO_STAGES * 4 * PX * (SLICES * 128 + 4) };
-    const dim3 grid((unsigned)(aopt__div_up(a->C, 64 * SLICES) * aopt__div_up(aopt__div_up(a->W, 4), TILES)),
-                    (unsigned)aopt__div_up(aopt__div_up(a->H, 4), strip), (unsigned)(a->frames + 2));
-    cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
-    aopt_k_wino_input<NORM, SLICES><<<grid, 256, SMEM, stream>>>(*a, strip);
+    enum { TILES = 8 / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 32 * aopt__wino_lane<M>(), SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
+    const dim3 grid((unsigned)(aopt__div_up(a->C, CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), TILES)),
+                    (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + 2));
+    cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
+    aopt_k_wino_input<NORM, SLICES, M><<<grid, 256, SMEM, stream>>>(*a, strip);
+}
+template <int M> static void aopt__wino_input_launch(const aopt_wino_input *a, cudaStream_t stream)
+{
+    const int64_t tiles_y = aopt__div_up(a->H, M);
+    const int strip = (int)aopt__div_up(tiles_y, aopt__div_up(tiles_y, 16));
+    if constexpr (M == 5) aopt__wino_input_launch<true, 1, M>(a, strip, stream);
+    else if constexpr (M == 6) aopt__wino_input_launch<true, 2, M>(a, strip, stream);
+    else if (a->C > 64 && a->r) aopt__wino_input_launch<true, 2, M>(a, strip, stream);
+    else if (a->C > 64) aopt__wino_input_launch<false, 2, M>(a, strip, stream);
+    else if (a->r) aopt__wino_input_launch<true, 1, M>(a, strip, stream);
+    else aopt__wino_input_launch<false, 1, M>(a, strip, stream);
+}
+template <int M> static void aopt__wino_output_launch(const aopt_wino_output *a, const float *gamma, dim3 grid, dim3 block, cudaStream_t stream)
+{
+    enum { PRODUCTS = (M + 2) * (M + 2) };
+    void (*const kernel)(aopt_wino_output, const float *, float) = gamma ? aopt_k_wino_output<true, M> : aopt_k_wino_output<false, M>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (PRODUCTS + M * M) * AOPT__PATCH_ROW);
+    kernel<<<grid, block, (a->residual ? PRODUCTS + M * M : PRODUCTS) * AOPT__PATCH_ROW, stream>>>(*a, gamma, sqrtf((float)a->norm_c));
+}
+
+template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double (&g)[M + 2][3], double (&bt)[M + 2][M + 2])
+{
+    const double row = aopt__wino<M>::row;
+    double point[M + 1] = { 0.0 };
+    int p, q, i, n;
+    for (q = 0; q < aopt__wino<M>::pairs; q++) {
+        point[M % 2 == 0 ? 2 * q + 1 : 2 * q] = aopt__wino_point<M>(q);
+        point[M % 2 == 0 ? 2 * q + 2 : 2 * q + 1] = -aopt__wino_point<M>(q);
+    }
+    memset(at, 0, sizeof at); memset(g, 0, sizeof g); memset(bt, 0, sizeof bt);
+    for (p = 0; p < M + 2; p++) {               /* row p of B^T: the polynomial of all points but its own; infinity: of all */
+        double scale = row;
+        bt[p][0] = row;
+        for (q = 0, n = 0; q < M + 1; q++) {
+            if (q == p) continue;
+            for (i = ++n; i > 0; i--) bt[p][i] = bt[p][i - 1] - point[q] * bt[p][i];
+            bt[p][0] *= -point[q];
+            if (p < M + 1) scale *= point[p] - point[q];
+        }
+        for (i = 0; i < M; i++) at[i][p] = p < M + 1 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == M - 1;
+        for (i = 0; i < 3; i++) g[p][i] = p < M + 1 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / row;
+    }
+}
+template <int M> static void aopt__wino_form(double *form)
+{
+    enum { N = M + 2 };
+    double at[M][N], g[N][3], bt[N][N];
+    int i;
+    aopt__wino_matrices(at, g, bt);
+    for (i = 0; i < N * N * 9; i++) form[i] = g[i / 9 / N][i % 9 / 3] * g[i / 9 % N][i % 3];
 }
 }                           /* extern "C++" */
 
@@ -1822,12 +1990,12 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm(cublasHandle_t blas, const aopt_tapgemm 
 
 /* ---- weights ---- */
 
-AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9])
+AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]) { aopt__wino_form<4>(form); }
+AOPT__DEF void aopt_wino_form_tile(int tile, double *form)
 {
-    double at[4][6], g[6][3], bt[6][6];
-    int i;
-    aopt__wino_matrices(at, g, bt);
-    for (i = 0; i < AOPT_WINO_PRODUCTS * 9; i++) form[i] = g[i / 54][i % 9 / 3] * g[i / 9 % 6][i % 3];
+    if (tile == 5) aopt__wino_form<5>(form);
+    else if (tile == 6) aopt__wino_form<6>(form);
+    else aopt__wino_form<4>(form);
 }
 
 /* Nearest-upsample by 2, then 3 taps w0 w1 w2, around low-resolution pixel i (every second one), with
@@ -1942,19 +2110,22 @@ AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t 
 
 /* ---- Winograd transforms ---- */
 
-/* 128 channels by 4 tiles a block were fastest, strips of about 16 tiles; narrow tensors take 64 by 8. */
+/* With tiles of 4, 128 channels by 4 tiles a block were fastest, strips of about 16 tiles; narrow tensors take 64 by 8, and so does 5, which has no
+   register to spare for two slices; 6 takes 64 by 4. */
+AOPT__DEF aopt_status aopt_cuda_wino_input_tile(const aopt_wino_input *a, int tile, cudaStream_t stream, aopt_error *err)
+{
+    if (tile < 4 || tile > 6 || (tile > 4 && !a->r) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values, tile 4, or 5 or 6 with a norm",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile);
+    if (tile == 5) aopt__wino_input_launch<5>(a, stream);
+    else if (tile == 6) aopt__wino_input_launch<6>(a, stream);
+    else aopt__wino_input_launch<4>(a, stream);
+    return aopt__launched("Winograd input", err);
+}
+
 AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
 {
-    const int64_t tiles_y = aopt__div_up(a->H, 4);
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
-    const int strip = (int)aopt__div_up(tiles_y, aopt__div_up(tiles_y, 16));
-    if (a->C > 64 && a->r) aopt__wino_input_launch<true, 2>(a, strip, stream);
-    else if (a->C > 64) aopt__wino_input_launch<false, 2>(a, strip, stream);
-    else if (a->r) aopt__wino_input_launch<true, 1>(a, strip, stream);
-    else aopt__wino_input_launch<false, 1>(a, strip, stream);
-    return aopt__launched("Winograd input", err);
+    return aopt_cuda_wino_input_tile(a, 4, stream, err);
 }
 
 /* Block of an output transform: (32, warps that share a patch, patches), 256 threads. */
@@ -1965,16 +2136,22 @@ static dim3 aopt__patch_block(int C)
     return dim3(32, (unsigned)warps, (unsigned)(8 / warps));
 }
 
+AOPT__DEF aopt_status aopt_cuda_wino_output_tile(const aopt_wino_output *a, int tile, const float *gamma, cudaStream_t stream, aopt_error *err)
+{
+    const int64_t tiles = tile < 1 ? 0 : aopt__div_up(a->H, tile) * aopt__div_up(a->W, tile);
+    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
+    if (tile < 4 || tile > 6 || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX || (gamma && a->C > 512))
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, at most 512 with the activation, frames 1 to 65535, tile 4, 5 or 6",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile);
+    if (tile == 5) aopt__wino_output_launch<5>(a, gamma, grid, block, stream);
+    else if (tile == 6) aopt__wino_output_launch<6>(a, gamma, grid, block, stream);
+    else aopt__wino_output_launch<4>(a, gamma, grid, block, stream);
+    return aopt__launched("Winograd output", err);
+}
+
 AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
 {
-    const int64_t tiles = aopt__div_up(a->H, 4) * aopt__div_up(a->W, 4);
-    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
-    if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d]: C must be a multiple of 8, frames 1 to 65535",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C);
-    cudaFuncSetAttribute(aopt_k_wino_output, cudaFuncAttributeMaxDynamicSharedMemorySize, (AOPT_WINO_PRODUCTS + 16) * AOPT__PATCH_ROW);
-    aopt_k_wino_output<<<grid, block, (a->residual ? AOPT_WINO_PRODUCTS + 16 : AOPT_WINO_PRODUCTS) * AOPT__PATCH_ROW, stream>>>(*a, sqrtf((float)a->norm_c));
-    return aopt__launched("Winograd output", err);
+    return aopt_cuda_wino_output_tile(a, 4, NULL, stream, err);
 }
 
 /* ---- upsample transforms ---- */

@@ -330,6 +330,9 @@ typedef struct tuning {
     int outer;                          /* latent frames that go through level 0 together; at least chunk */
 } tuning;
 static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 4 };
+/* Outputs of a Winograd tile along an axis, by level: 4, 5 or 6, with 2.25, 1.96, 1.78 products an output and noise of 0, 6, 13 dB; narrow layers keep 4. */
+static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 4, 4 };
+enum { WIDE_C = 128 };                              /* channels from which a layer takes its level's tile */
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
 /* What lies between layers, fp16 channels-last, for each level.  X: a stage's input; Y: the stream inside a stage, with two frames of
@@ -340,7 +343,7 @@ enum { LATENT_SCALE, SCALES = 9 };
 
 typedef enum scheme {
     POINT_IN,       /* the latent's mean and std and its 1x1 convolution, in f32 */
-    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(4x4,3x3) over height and width, time taps in the GEMM */
+    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(m x m,3x3) over height and width, m by level, time taps in the GEMM */
     POINT,          /* 1x1 */
     QKV, ATTEND, PROJECT,
     TIME,           /* 3x1x1 */
@@ -354,6 +357,7 @@ typedef struct layer {
     int level, from, to, add;           /* buffers; add: residual */
     const aopt_conv_weights *w;         /* read while building */
     const aopt_norm_weights *norm;
+    int tile;                           /* WINOGRAD: wino_tile */
     int groups;                         /* parts of the output channels that are padded each on its own */
     int in_scale, out_scale;            /* NONE: normalised, or not kept times anything */
     int shortcut, ratio, factor_t;      /* UPSAMPLE: the buffer of the stage's input, its channels over the output's, frames per frame */
@@ -404,7 +408,8 @@ typedef struct chunk {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int pad8(int c) { return (c + 7) / 8 * 8; }
-static int64_t tiles_of(const layer *l) { return div_up(l->H, 4) * div_up(l->W, 4); }
+static int64_t tiles_of(const layer *l) { return div_up(l->H, l->tile) * div_up(l->W, l->tile); }
+static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2); }
 static int64_t centres_of(const layer *l) { return (l->H / 2 + 1) * (l->W / 2 + 1); }
 static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 
@@ -423,6 +428,7 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->norm_co = w ? w->co / l->groups : 0;
     l->co = pad8(l->norm_co) * l->groups;
     l->H = g->h << level; l->W = g->w << level;
+    l->tile = norm && l->ci >= WIDE_C && l->co >= WIDE_C ? wino_tile[level] : 4;
     l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
     l->out_scale = to >= T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
     return l;
@@ -483,7 +489,7 @@ static int64_t work_bytes(const layer *l, int64_t n)
 {
     const int64_t P = l->H * l->W;
     switch (l->how) {
-        case WINOGRAD: return align(72 * (n + 2) * tiles_of(l) * l->ci) + 72 * n * tiles_of(l) * l->co;
+        case WINOGRAD: return align(2 * products_of(l) * (n + 2) * tiles_of(l) * l->ci) + 2 * products_of(l) * n * tiles_of(l) * l->co;
         case UPSAMPLE: return align(18 * n * centres_of(l) * l->ci) + 50 * n * centres_of(l) * l->co;
         case HEAD:     return align(2 * (n + 2) * P * l->ci) + 2 * n * P * AOPT_HEAD_ROW;
         case QKV:      return 2 * n * P * l->ci;
@@ -498,7 +504,7 @@ static int64_t weights_n(const layer *l)
 {
     const int64_t pair = (int64_t)l->co * l->ci;
     switch (l->how) {
-        case WINOGRAD: return 3 * AOPT_WINO_PRODUCTS * pair;
+        case WINOGRAD: return 3 * products_of(l) * pair;
         case UPSAMPLE: return AOPT_UPSAMPLE_PRODUCTS * pair;
         case HEAD:     return 27 * 12 * (int64_t)l->ci;
         case TIME:     return 3 * pair;
@@ -693,18 +699,18 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         in.gamma = r ? g->params + l->gamma_at : NULL;
         in.v = (__half *)work(g, l);
         in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci;
-        out.m = (__half *)(work(g, l) + align(72 * (n + 2) * tiles * l->ci));
+        out.m = (__half *)(work(g, l) + align(2 * products_of(l) * (n + 2) * tiles * l->ci));
         out.alpha = alpha_of(g, l);
         out.bias = g->params + l->bias_at;
         out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
         out.y = y + f * P * l->co;
         out.r = g->r[l->to] + f * P;
         out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
-        st = aopt_cuda_wino_input(&in, 0, err);
+        st = aopt_cuda_wino_input_tile(&in, l->tile, 0, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = gemm(g, AOPT_WINO_PRODUCTS, n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
-        lap(g, l, "gemm", 216.0 * (double)(n * tiles) * l->co * l->ci);
-        if (!st) st = aopt_cuda_wino_output(&out, 0, err);
+        if (!st) st = gemm(g, products_of(l), n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
+        lap(g, l, "gemm", 6.0 * products_of(l) * (double)(n * tiles) * l->co * l->ci);
+        if (!st) st = aopt_cuda_wino_output_tile(&out, l->tile, NULL, 0, err);
         lap(g, l, "output", 0.0);
     }
     if (!st) st = keep(l->history, x, F, 2 * P * l->ci, c->first, err);
@@ -936,7 +942,7 @@ static void pad_weights(const layer *l, const float *w, float *out)
 /* u of a layer.  host: room for the weights twice. */
 static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
 {
-    static double wino[AOPT_WINO_PRODUCTS * 9], up[AOPT_UPSAMPLE_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    static double wino[64 * 9], up[AOPT_UPSAMPLE_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
     const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
     float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
     aopt_conv_form form;
@@ -949,7 +955,7 @@ static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err
     memset(&form, 0, sizeof form);
     form.taps = l->w->kh * l->w->kw;
     form.products = 1; form.form = &one;
-    if (l->how == WINOGRAD) { aopt_wino_form(wino); form.form = wino; form.products = AOPT_WINO_PRODUCTS; }
+    if (l->how == WINOGRAD) { aopt_wino_form_tile(l->tile, wino); form.form = wino; form.products = products_of(l); }
     if (l->how == UPSAMPLE) { aopt_upsample_form(up); form.form = up; form.products = AOPT_UPSAMPLE_PRODUCTS; }
     if (l->how == HEAD) { aopt_head_form(head); form.form = head; form.products = AOPT_HEAD_PRODUCTS; form.frames_first = 1; }
     st = aopt_cuda_conv_weights(&form, (const float *)g->space, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
@@ -1151,8 +1157,8 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     out->ctx = g;
     out->decode = decode_gpu;
     out->close = close_gpu;
-    snprintf(out->info, sizeof out->info, "fp16 Winograd F(4x4,3x3), %s, chunks of %d latent frames, %.1f GB on the device",
-             g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
+    snprintf(out->info, sizeof out->info, "fp16 Winograd, tiles of %d %d %d %d, %s, chunks of %d latent frames, %.1f GB on the device",
+             wino_tile[0], wino_tile[1], wino_tile[2], wino_tile[3], g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
     return AOPT_OK;
 }
 

@@ -68,21 +68,35 @@ static aopt_error err;
     const cudaError_t e_ = cudaDeviceSynchronize(); CHECK(e_ == cudaSuccess, "%s", cudaGetErrorString(e_)); if (e_ != cudaSuccess) exit(1); } while (0)
 
 /* ---- algebra, no GPU ------------------------------------------------------------------------------- */
+/* F(m,3) over one axis: at[m][n], g[n][3], bt[n][n], n = m + 2. */
+template <int M> static void wino_fill(vec &at, vec &g, vec &bt)
+{
+    double a[M][M + 2], b[M + 2][3], c[M + 2][M + 2];
+    aopt__wino_matrices(a, b, c);
+    at.assign(&a[0][0], &a[0][0] + M * (M + 2)); g.assign(&b[0][0], &b[0][0] + (M + 2) * 3); bt.assign(&c[0][0], &c[0][0] + (M + 2) * (M + 2));
+}
+struct wino {
+    int m, n;
+    vec at, g, bt;
+    explicit wino(int m_) : m(m_), n(m_ + 2) { if (m == 6) wino_fill<6>(at, g, bt); else if (m == 5) wino_fill<5>(at, g, bt); else wino_fill<4>(at, g, bt); }
+};
 static void test_wino_matrices(void)
 {
-    double at[4][6], g[6][3], bt[6][6];
-    aopt__wino_matrices(at, g, bt);
-    for (int tap = 0; tap < 3; tap++)
-        for (int d = 0; d < 6; d++)
-            for (int i = 0; i < 4; i++) {           /* the coefficient of w[tap] * d[d] in y[i] */
-                double sum = 0;
-                for (int p = 0; p < 6; p++) sum += at[i][p] * g[p][tap] * bt[p][d];
-                CHECK(fabs(sum - (d == i + tap)) < 1e-13, "y%d w%d d%d: %.3g", i, tap, d, sum);
-            }
-    for (int p = 0; p < 6; p++) {
-        double norm = 0;
-        for (int d = 0; d < 6; d++) norm += bt[p][d] * bt[p][d];
-        CHECK(norm > 0.9 && norm < 2.6, "row %d of B^T has squared norm %.3f", p, norm);
+    for (int m = 4; m <= 6; m++) {
+        const wino w(m);
+        const int n = w.n;
+        for (int tap = 0; tap < 3; tap++)
+            for (int d = 0; d < n; d++)
+                for (int i = 0; i < m; i++) {       /* the coefficient of w[tap] * d[d] in y[i] */
+                    double sum = 0;
+                    for (int p = 0; p < n; p++) sum += w.at[(size_t)(i * n + p)] * w.g[(size_t)(p * 3 + tap)] * w.bt[(size_t)(p * n + d)];
+                    CHECK(fabs(sum - (d == i + tap)) < 1e-13, "m %d: y%d w%d d%d: %.3g", m, i, tap, d, sum);
+                }
+        for (int p = 0; p < n; p++) {
+            double norm = 0;
+            for (int d = 0; d < n; d++) norm += w.bt[(size_t)(p * n + d)] * w.bt[(size_t)(p * n + d)];
+            CHECK(norm > 0.3 && norm < 3.6, "m %d: row %d of B^T has squared norm %.3f", m, p, norm);
+        }
     }
 }
 static void test_upsample_form(void)
@@ -304,44 +318,40 @@ static void test_norm(void)
 }
 
 /* ---- Winograd -------------------------------------------------------------------------------------- */
-/* Exact B^T d B of every tile, [36][frames][tiles][C]. */
-static vec wino_input_ref(const vec &x, const vec *r, const vec &gamma, int frames, int H, int W, int C)
+/* Exact B^T d B of every tile, [n*n][frames][tiles][C]. */
+static vec wino_input_ref(const wino &w, const vec &x, const vec *r, const vec &gamma, int frames, int H, int W, int C)
 {
-    double at[4][6], g[6][3], bt[6][6];
-    const int ty_n = (H + 3) / 4, tx_n = (W + 3) / 4;
-    aopt__wino_matrices(at, g, bt);
-    vec v((size_t)36 * frames * ty_n * tx_n * C);
+    const int m = w.m, n = w.n, ty_n = (H + m - 1) / m, tx_n = (W + m - 1) / m;
+    vec v((size_t)n * n * frames * ty_n * tx_n * C);
     for (int f = 0; f < frames; f++)
         for (int t = 0; t < ty_n * tx_n; t++)
             for (int c = 0; c < C; c++) {
-                double d[6][6], h[6][6];
-                for (int i = 0; i < 36; i++) {
-                    const int y = t / tx_n * 4 - 1 + i / 6, z = t % tx_n * 4 - 1 + i % 6;
+                double d[8][8], h[8][8];
+                for (int i = 0; i < n * n; i++) {
+                    const int y = t / tx_n * m - 1 + i / n, z = t % tx_n * m - 1 + i % n;
                     const size_t p = ((size_t)f * H + y) * W + z;
-                    d[i / 6][i % 6] = y < 0 || y >= H || z < 0 || z >= W ? 0.0 : r ? silu(x[p * C + c] * (*r)[p] * gamma[(size_t)c]) : x[p * C + c];
+                    d[i / n][i % n] = y < 0 || y >= H || z < 0 || z >= W ? 0.0 : r ? silu(x[p * C + c] * (*r)[p] * gamma[(size_t)c]) : x[p * C + c];
                 }
-                for (int i = 0; i < 6; i++) for (int l = 0; l < 6; l++) { h[i][l] = 0; for (int j = 0; j < 6; j++) h[i][l] += d[i][j] * bt[l][j]; }
-                for (int k = 0; k < 6; k++) for (int l = 0; l < 6; l++) {
+                for (int i = 0; i < n; i++) for (int l = 0; l < n; l++) { h[i][l] = 0; for (int j = 0; j < n; j++) h[i][l] += d[i][j] * w.bt[(size_t)(l * n + j)]; }
+                for (int k = 0; k < n; k++) for (int l = 0; l < n; l++) {
                     double s = 0;
-                    for (int i = 0; i < 6; i++) s += bt[k][i] * h[i][l];
-                    v[(((size_t)(6 * k + l) * frames + f) * ty_n * tx_n + t) * C + c] = s;
+                    for (int i = 0; i < n; i++) s += w.bt[(size_t)(k * n + i)] * h[i][l];
+                    v[(((size_t)(n * k + l) * frames + f) * ty_n * tx_n + t) * C + c] = s;
                 }
             }
     return v;
 }
 /* alpha * A^T m A + bias + residual, exact. */
-static vec wino_output_ref(const vec &m, double alpha, const vec &bias, const vec *residual, int frames, int H, int W, int C)
+static vec wino_output_ref(const wino &w, const vec &m, double alpha, const vec &bias, const vec *residual, int frames, int H, int W, int C)
 {
-    double at[4][6], g[6][3], bt[6][6];
-    const int ty_n = (H + 3) / 4, tx_n = (W + 3) / 4;
-    aopt__wino_matrices(at, g, bt);
+    const int M = w.m, n = w.n, ty_n = (H + M - 1) / M, tx_n = (W + M - 1) / M;
     vec y((size_t)frames * H * W * C);
     for (int f = 0; f < frames; f++)
         for (int p = 0; p < H * W; p++)
             for (int c = 0; c < C; c++) {
-                const int i = p / W % 4, j = p % W % 4, t = p / W / 4 * tx_n + p % W / 4;
+                const int i = p / W % M, j = p % W % M, t = p / W / M * tx_n + p % W / M;
                 double s = 0;
-                for (int k = 0; k < 36; k++) s += at[i][k / 6] * at[j][k % 6] * m[(((size_t)k * frames + f) * ty_n * tx_n + t) * C + c];
+                for (int k = 0; k < n * n; k++) s += w.at[(size_t)(i * n + k / n)] * w.at[(size_t)(j * n + k % n)] * m[(((size_t)k * frames + f) * ty_n * tx_n + t) * C + c];
                 const size_t o = ((size_t)f * H * W + p) * C + c;
                 y[o] = alpha * s + bias[(size_t)c] + (residual ? (*residual)[o] : 0.0);
             }
@@ -349,16 +359,17 @@ static vec wino_output_ref(const vec &m, double alpha, const vec &bias, const ve
 }
 static void test_wino_input(void)
 {
-    static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 2, 5, 18, 264 } };
+    static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 43, 136 }, { 2, 5, 18, 264 }, { 1, 87, 3, 8 } };
     for (const int *s : sizes)
-        for (int mode = 0; mode < 4; mode++) {          /* bit 0: norm; bit 1: history */
+        for (int mode = 0; mode < 12; mode++) {         /* bit 0: norm; bit 1: history; from 4: tiles of 5, from 8: of 6 */
             const int T = s[0], H = s[1], W = s[2], C = s[3];
+            const wino w(4 + mode / 4);
             const int64_t P = (int64_t)H * W;
             vec x = random_half((T + 2) * P * C, 41, 2.0), gamma = random_vec(C, 42, 1.0), r = norm_ref(x, C, C);
             for (double &q : r) q = (double)(float)q;
             for (double &q : gamma) q = (double)(float)q;
             if (!(mode & 2)) std::fill(x.begin(), x.begin() + 2 * P * C, 0.0);
-            const vec want = wino_input_ref(x, mode & 1 ? &r : NULL, gamma, T + 2, H, W, C);
+            const vec want = wino_input_ref(w, x, mode & 1 ? &r : NULL, gamma, T + 2, H, W, C);
             vec emulated = want;
             round_half(emulated);
             device<__half> dx(x), dv((int64_t)want.size());
@@ -368,18 +379,20 @@ static void test_wino_input(void)
             a.x = dx.p + 2 * P * C; a.history = mode & 2 ? dx.p : NULL;
             if (mode & 1) { a.r = dr.p + 2 * P; a.r_history = mode & 2 ? dr.p : NULL; }
             a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C;
-            CALL(aopt_cuda_wino_input(&a, 0, &err));
+            if (w.m > 4 && !a.r) { CHECK(aopt_cuda_wino_input_tile(&a, w.m, 0, &err) == AOPT_E_ARG, "tiles of %d without a norm", w.m); continue; }
+            CALL(aopt_cuda_wino_input_tile(&a, w.m, 0, &err));
             CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
         }
 }
 static void test_wino_output(void)
 {
-    static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 2, 5, 6, 1032 } };
+    static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 1, 5, 11, 512 }, { 2, 5, 6, 1032 } };
     for (const int *s : sizes)
-        for (int mode = 0; mode < 4; mode++) {          /* bit 0: residual; bit 1: r */
-            const int T = s[0], H = s[1], W = s[2], C = s[3], tiles = (H + 3) / 4 * ((W + 3) / 4);
-            const vec m = random_half((int64_t)36 * T * tiles * C, 51, 20.0), bias = random_half(C, 52, 1.0), res = random_half((int64_t)T * H * W * C, 53, 1.0);
-            const vec want = wino_output_ref(m, 0.125, bias, mode & 1 ? &res : NULL, T, H, W, C);
+        for (int mode = 0; mode < 12; mode++) {         /* bit 0: residual; bit 1: r; from 4: tiles of 5, from 8: of 6 */
+            const wino w(4 + mode / 4);
+            const int T = s[0], H = s[1], W = s[2], C = s[3], tiles = (H + w.m - 1) / w.m * ((W + w.m - 1) / w.m);
+            const vec m = random_half((int64_t)w.n * w.n * T * tiles * C, 51, 20.0), bias = random_half(C, 52, 1.0), res = random_half((int64_t)T * H * W * C, 53, 1.0);
+            const vec want = wino_output_ref(w, m, 0.125, bias, mode & 1 ? &res : NULL, T, H, W, C);
             vec emulated = want;
             round_half(emulated);
             device<__half> dm(m), dres(res), dy((int64_t)want.size());
@@ -388,10 +401,20 @@ static void test_wino_output(void)
             memset(&a, 0, sizeof a);
             a.m = dm.p; a.alpha = 0.125f; a.bias = db.p; a.residual = mode & 1 ? dres.p : NULL; a.y = dy.p; a.r = mode & 2 ? dr.p : NULL;
             a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1;
-            CALL(aopt_cuda_wino_output(&a, 0, &err));
+            CALL(aopt_cuda_wino_output_tile(&a, w.m, NULL, 0, &err));
             CHECK_SNR(dy.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
             const vec r = norm_ref(dy.get(), C, C - 1);
             if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
+            const vec gamma = random_half(C, 54, 1.0), factor = norm_ref(want, C, C - 1);
+            device<float> dg(gamma);
+            vec act = want;
+            for (size_t i = 0; i < act.size(); i++) act[i] = silu(want[i] * factor[i / (size_t)C] * gamma[i % (size_t)C]);
+            emulated = act;
+            round_half(emulated);
+            dy.poison();
+            if (C > 512) { CHECK(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
+            CALL(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err));
+            CHECK_SNR(dy.get(), emulated, act, "activation, T %d H %d W %d C %d mode %d", T, H, W, C, mode);
         }
 }
 

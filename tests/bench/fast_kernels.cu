@@ -1,7 +1,8 @@
 /* fast_kernels.cu - time of each kernel of the fast decoder at the shapes of the 720p task, on one GPU
 
    nvcc -x cu -std=c++17 -DAUTOOPT_CUDA -O3 -gencode=arch=compute_90a,code=sm_90a tests/bench/fast_kernels.cu -o build/bench_fast -lcublas
-   build/bench_fast [plans] [frames-per-chunk of the last stages, 16]
+   build/bench_fast [plans] [tiles=4,6,6,6] [frames-per-chunk of the last stages, 16]
+   tiles: outputs of a Winograd tile along an axis, by level.
    Per layer and chunk: input transform (GB/s of the least traffic), GEMM (TFLOP/s, beside cuBLAS with the same M, N, K),
    output transform; then the sum over the whole decode, chunks scaled to the clip.  `plans` times GEMM cuts instead.
    Medians of repetitions of at least 0.2 s in all; random data. */
@@ -108,18 +109,19 @@ static void plans(const aopt_tapgemm *g, double flops)
     }
 }
 
-static cost bench_wino(const layer &l, int T, bool tune)
+static cost bench_wino(const layer &l, int T, int tile, bool tune)
 {
-    static double form[36 * 9];
-    const aopt_conv_form f = { form, 36, 9, 0 };
-    const int64_t P = (int64_t)l.H * l.W, tiles = aopt__div_up(l.H, 4) * aopt__div_up(l.W, 4);
+    static double form[64 * 9];
+    const int products = (tile + 2) * (tile + 2);
+    const aopt_conv_form f = { form, products, 9, 0 };
+    const int64_t P = (int64_t)l.H * l.W, tiles = aopt__div_up(l.H, tile) * aopt__div_up(l.W, tile);
     cost k;
     float alpha;
     memset(&k, 0, sizeof k);
     arena_used = 0;
-    aopt_wino_form(form);
-    __half *x = take_half((T + 2) * P * l.ci, 1.0f, 1), *u = take<__half>((int64_t)108 * l.co * l.ci), *v = take<__half>(36 * (T + 2) * tiles * l.ci);
-    __half *m = take<__half>(36 * T * tiles * l.co), *y = take<__half>(T * P * l.co), *res = take_half(T * P * l.co, 1.0f, 2);
+    aopt_wino_form_tile(tile, form);
+    __half *x = take_half((T + 2) * P * l.ci, 1.0f, 1), *u = take<__half>((int64_t)3 * products * l.co * l.ci), *v = take<__half>(products * (T + 2) * tiles * l.ci);
+    __half *m = take<__half>(products * T * tiles * l.co), *y = take<__half>(T * P * l.co), *res = take_half(T * P * l.co, 1.0f, 2);
     float *r = take<float>((T + 2) * P), *gamma = take_float(l.ci, 0.2f, 1.0f, 3), *bias = take_float(l.co, 0.01f, 0.0f, 4), *ry = take<float>(T * P);
     float *w = take_float((int64_t)27 * l.co * l.ci, 0.577f / sqrtf(27.0f * (float)l.ci), 0.0f, 5);
     RUN(aopt_cuda_norm_factor(x, r, (T + 2) * P, l.ci, l.ci, 0, &err));
@@ -128,19 +130,19 @@ static cost bench_wino(const layer &l, int T, bool tune)
     memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
     in.history = x; in.x = x + 2 * P * l.ci; in.r_history = r; in.r = r + 2 * P; in.gamma = gamma; in.v = v; in.frames = T; in.H = l.H; in.W = l.W; in.C = l.ci;
     out.m = m; out.alpha = alpha; out.bias = bias; out.residual = res; out.y = y; out.r = ry; out.frames = T; out.H = l.H; out.W = l.W; out.C = out.norm_c = l.co;
-    gemm_defaults(&g, 36, T, tiles, l.co, l.ci, 3, v, u, m);
+    gemm_defaults(&g, products, T, tiles, l.co, l.ci, 3, v, u, m);
     k.flops = gemm_flops(&g);
-    k.in_bytes = 2.0 * (double)(T + 2) * (double)l.ci * ((double)P + 36.0 * (double)tiles);
-    k.out_bytes = 2.0 * (double)T * (double)l.co * (36.0 * (double)tiles + 2.0 * (double)P);
-    k.in_ms = time_ms([&] { RUN(aopt_cuda_wino_input(&in, 0, &err)); });
+    k.in_bytes = 2.0 * (double)(T + 2) * (double)l.ci * ((double)P + (double)(products * tiles));
+    k.out_bytes = 2.0 * (double)T * (double)l.co * ((double)(products * tiles) + 2.0 * (double)P);
+    k.in_ms = time_ms([&] { RUN(aopt_cuda_wino_input_tile(&in, tile, 0, &err)); });
     if (tune) {
         plans(&g, k.flops);
         return k;
     }
     k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); });
-    k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output(&out, 0, &err)); });
+    k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output_tile(&out, tile, NULL, 0, &err)); });
     arena_used = 0;
-    k.blas_ms = cublas_ms(36, T * tiles, l.co, 3 * l.ci);
+    k.blas_ms = cublas_ms(products, T * tiles, l.co, 3 * l.ci);
     return k;
 }
 static cost bench_upsample(const layer &l, int T)
@@ -203,9 +205,11 @@ static cost bench_plain(const layer &l, int T)
 int main(int argc, char **argv)
 {
     const bool tune = argc > 1 && strcmp(argv[1], "plans") == 0;
+    int tile[4] = { 4, 6, 6, 6 };
     const int chunk = argc > 1 && atoi(argv[argc - 1]) > 0 ? atoi(argv[argc - 1]) : 16;
     size_t room = 0, total = 0;
     cudaDeviceProp prop;
+    for (int i = 1; i < argc; i++) sscanf(argv[i], "tiles=%d,%d,%d,%d", &tile[0], &tile[1], &tile[2], &tile[3]);
     double sum_ms = 0, sum_flops = 0;
     TRY(cudaGetDeviceProperties(&prop, 0));
     TRY(cudaMemGetInfo(&room, &total));
@@ -224,7 +228,7 @@ int main(int argc, char **argv)
         const int T = std::max(2, l.level == 0 ? chunk / 4 : l.level == 1 ? chunk / 2 : chunk);
         if (tune && (l.kind != WINO || l.ci != l.co || l.level == 0)) continue;
         if (tune) printf("%s, T %d\n", l.name, T);
-        const cost k = l.kind == WINO ? bench_wino(l, T, tune) : l.kind == UPSAMPLE ? bench_upsample(l, T) : bench_plain(l, T);
+        const cost k = l.kind == WINO ? bench_wino(l, T, tile[l.H == 44 ? 0 : l.H == 88 ? 1 : l.H == 176 ? 2 : 3], tune) : l.kind == UPSAMPLE ? bench_upsample(l, T) : bench_plain(l, T);
         if (tune) continue;
         const double ms = k.in_ms + k.gemm_ms + k.out_ms, whole = ms * l.frames / T * l.count;
         printf("%-14s %3d %3d | %8.3f %6.0f | %8.3f %6.1f %6.1f | %8.3f %6.0f | %8.2f\n", l.name, l.count, T, k.in_ms, k.in_ms > 0 ? k.in_bytes / k.in_ms * 1e-6 : 0.0,
