@@ -756,6 +756,7 @@ static __device__ const int aopt__module_has_wgmma = AOPT__SM90A;
 
 /* Hide a loop-invariant stride from the compiler, which would otherwise keep dozens of multiples of it in registers. */
 static __device__ __forceinline__ int64_t aopt__opaque(int64_t x) { asm volatile("" : "+l"(x)); return x; }
+static __device__ __forceinline__ uint32_t aopt__opaque32(uint32_t x) { asm volatile("" : "+r"(x)); return x; }
 
 static __device__ __forceinline__ float aopt__ex2(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 static __device__ __forceinline__ float aopt__rcp(float x) { float y; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
@@ -1056,14 +1057,13 @@ __global__ static void aopt_k_add_bias(__half *c, const float *bias, int64_t P, 
 }
 
 /* ---- weights ---- */
-/* F(M,3): y = A^T [(G g) * (B^T d)].  Points: 0 if M is even, pairs +-p[q], infinity; found by minimising the noise of fp16 operands and products:
-   F(4) has 3.5 dB less of it than 0, +-1, +-2 give, which makes it better than direct bf16; over two axes F(5) has 6 dB more than F(4), F(6) 13 dB.
-   Rows of B^T are monic polynomials times `row`, norms 0.6 to 1.9; A^T is the Vandermonde matrix of the points; G takes the inverse. */
+/* F(M,3): y = A^T [(G g) * (B^T d)].  Points: 0, pairs +-p, infinity; found by minimising the noise of fp16 operands and products: F(4) has 3.5 dB less
+   of it than 0, +-1, +-2 give, which makes it better than direct bf16; over two axes F(6) has 13 dB more than F(4).
+   Rows of B^T are monic polynomials times `row`, norms 0.9 to 1.9; A^T is the Vandermonde matrix of the points; G takes the inverse. */
 template <int M> struct aopt__wino;
-template <> struct aopt__wino<4> { static constexpr int pairs = 2; static constexpr double a = AOPT__WINO_A, b = AOPT__WINO_B, c = 0.0, row = AOPT__WINO_ROW; };
-template <> struct aopt__wino<5> { static constexpr int pairs = 3; static constexpr double a = 0.285, b = 0.848, c = 1.767, row = 0.25; };
-template <> struct aopt__wino<6> { static constexpr int pairs = 3; static constexpr double a = 0.506, b = 1.0, c = 1.978, row = 0.25; };
-/* The positive point of pair q. */
+template <> struct aopt__wino<4> { static constexpr double a = AOPT__WINO_A, b = AOPT__WINO_B, c = 0.0, row = AOPT__WINO_ROW; };
+template <> struct aopt__wino<6> { static constexpr double a = 0.506, b = 1.0, c = 1.978, row = 0.25; };
+/* The positive point of pair q of M / 2. */
 template <int M> static __host__ __device__ constexpr double aopt__wino_point(int q) { return q == 0 ? aopt__wino<M>::a : q == 1 ? aopt__wino<M>::b : aopt__wino<M>::c; }
 
 /* One thread per (t, co, ci); u NULL: only the maximum.  w f32 [co][ci][kt][taps] on the device.
@@ -1227,7 +1227,7 @@ __global__ static void __launch_bounds__(256) aopt_k_softmax_half(const float *x
 template <int M> static __host__ __device__ constexpr double aopt__wino_poly(int but, int k)
 {
     double c[4] = { 1.0, 0.0, 0.0, 0.0 };
-    for (int q = 0; q < aopt__wino<M>::pairs; q++)
+    for (int q = 0; q < M / 2; q++)
         if (q != but)
             for (int i = 3; i >= 0; i--) c[i] = (i ? c[i - 1] : 0.0) - aopt__wino_point<M>(q) * aopt__wino_point<M>(q) * c[i];
     return c[k];
@@ -1235,7 +1235,7 @@ template <int M> static __host__ __device__ constexpr double aopt__wino_poly(int
 /* That polynomial of d[0], d[2], ...; its leading coefficient is 1. */
 template <int M, int BUT, int K = 0> static __device__ __forceinline__ float aopt__wino_even(const float *d)
 {
-    if constexpr (K == aopt__wino<M>::pairs - (BUT >= 0)) return d[2 * K];
+    if constexpr (K == M / 2 - (BUT >= 0)) return d[2 * K];
     else {
         constexpr float c = (float)aopt__wino_poly<M>(BUT, K);
         return fmaf(c, d[2 * K], aopt__wino_even<M, BUT, K + 1>(d));
@@ -1248,15 +1248,14 @@ template <int M, int Q> static __device__ __forceinline__ void aopt__wino_pair(c
     o[2 * Q] = fmaf(p, even, odd);
     o[2 * Q + 1] = fmaf(-p, even, odd);
 }
-/* B^T d along one axis, rows monic (`row` is applied to the data before): 12, 21, 24 FMA for M = 4, 5, 6. */
+/* B^T d along one axis, rows monic (`row` is applied to the data before): 12 and 24 FMA for M = 4 and 6. */
 template <int M> static __device__ __forceinline__ void aopt__wino_bt(const float (&d)[M + 2], float (&o)[M + 2])
 {
-    enum { ZERO = M % 2 == 0 };                                     /* the point 0: every other polynomial has the factor x */
-    if constexpr (ZERO) o[0] = aopt__wino_even<M, -1>(d);
-    aopt__wino_pair<M, 0>(d + ZERO, o + ZERO);
-    aopt__wino_pair<M, 1>(d + ZERO, o + ZERO);
-    if constexpr (aopt__wino<M>::pairs > 2) aopt__wino_pair<M, 2>(d + ZERO, o + ZERO);
-    o[M + 1] = aopt__wino_even<M, -1>(d + ZERO);
+    o[0] = aopt__wino_even<M, -1>(d);
+    aopt__wino_pair<M, 0>(d + 1, o + 1);                            /* but for the point 0, every polynomial has the factor x */
+    aopt__wino_pair<M, 1>(d + 1, o + 1);
+    if constexpr (M == 6) aopt__wino_pair<M, 2>(d + 1, o + 1);
+    o[M + 1] = aopt__wino_even<M, -1>(d + 1);
 }
 
 enum { AOPT__WINO_STAGES = 3 };
@@ -1287,7 +1286,7 @@ static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_byte
               32 with M = 6.  x comes in groups of M rows (Mg+1 .. Mg+M: tile row ty needs group ty and the end of group
               ty-1) through a ring of STAGES in shared memory; the two rows that successive tiles share stay in registers,
               transformed; the two columns that neighbours share are computed twice.
-   Traffic    x read (Mn+2)/Mn times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position, 2*C + 3.9*C for M = 5, 2*C + 3.6*C for 6. */
+   Traffic    x read (Mn+2)/Mn times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position, 2*C + 3.6*C for M = 6. */
 template <bool NORM, int SLICES, int M>
 __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int strip)
 {
@@ -1311,10 +1310,15 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
         const int slot = (g + STAGES) % STAGES;
         if (g < ty1) {
             const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * M * ROW_BYTES);
-            for (int q = (int)threadIdx.x; q < M * ROW_CHUNKS; q += 256) {
-                const int y = M * g + 1 + q / ROW_CHUNKS, px = M * tx0 - 1 + q % ROW_CHUNKS / PX_CHUNKS, ch = c0 + q % PX_CHUNKS * 8;
-                const bool in = y >= 0 && y < H_in && px >= 0 && px < W && ch < C;
-                aopt__copy16(to + q * 16, in ? x + (y * W + px) * C + ch : x, in ? 16 : 0);
+            for (int q = (int)threadIdx.x; q < ROW_CHUNKS; q += 256) {
+                const int px = M * tx0 - 1 + q / PX_CHUNKS, ch = c0 + q % PX_CHUNKS * 8;
+                const __half *from = x + ((M * g + 1) * W + px) * C + ch;
+#pragma unroll
+                for (int i = 0; i < M; i++) {
+                    const int y = M * g + 1 + i;
+                    const bool in = y >= 0 && y < H_in && px >= 0 && px < W && ch < C;
+                    aopt__copy16(to + i * ROW_BYTES + q * 16, in ? from + i * W * C : x, in ? 16 : 0);
+                }
             }
             if (NORM)
                 for (int q = (int)threadIdx.x; q < M * PX; q += 256) {
@@ -1340,7 +1344,7 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
         __syncthreads();
         fetch(g + STAGES - 1);                                      /* into the slot that all have just left */
         if (g >= ty0 && mine) {
-            const int64_t plane = aopt__opaque((a.frames + 2) * tiles * C);
+            const uint32_t plane = aopt__opaque32((uint32_t)((a.frames + 2) * tiles * C * 2));
 #pragma unroll
             for (int i = 0; i < M; i++) aopt__wino_row<NORM, M, V>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
 #pragma unroll
@@ -1357,8 +1361,9 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
                 }
 #pragma unroll
                 for (int k = 0; k < N; k++) {
-                    if constexpr (V == 2) *(__half2 *)(v + (N * k + l) * plane) = __floats2half2_rn(o[0][k], o[V - 1][k]);
-                    else v[(int64_t)(N * k) * plane + l * plane] = __float2half_rn(o[0][k]);      /* this order of products spills nothing */
+                    char *const to = (char *)v + (uint64_t)plane * (uint32_t)(N * k + l);
+                    if constexpr (V == 2) *(__half2 *)to = __floats2half2_rn(o[0][k], o[V - 1][k]);
+                    else *(__half *)to = __float2half_rn(o[0][k]);
                 }
             }
             v += (int64_t)tiles_x * C;
@@ -1417,109 +1422,70 @@ template <int M> static __host__ __device__ constexpr float aopt__wino_power(int
     return (float)(k & 1 ? even * p : even);
 }
 
-/* o = rows i0 .. i0+R-1 of A^T m along H for column l of a tile, two channels, m in shared memory. */
-template <int M, int R> static __device__ __forceinline__ void aopt__wino_column(const char *m, int i0, int l, float2 (&o)[R])
+/* o = A^T m along H for column l of a tile, two channels, m in shared memory, `bytes` from product to product. */
+template <int M> static __device__ __forceinline__ void aopt__wino_column(const char *m, int bytes, int l, float2 (&o)[M])
 {
-    enum { N = M + 2, ZERO = M % 2 == 0, PAIRS = aopt__wino<M>::pairs };
+    enum { N = M + 2, PAIRS = M / 2 };
     float2 d[N];
 #pragma unroll
-    for (int k = 0; k < N; k++) d[k] = aopt__load2(m + (N * k + l) * AOPT__PATCH_ROW);
+    for (int k = 0; k < N; k++) d[k] = aopt__load2(m + (N * k + l) * bytes);
 #define AOPT__AXIS(x) do { \
         float even[PAIRS], odd[PAIRS]; \
-        _Pragma("unroll") for (int q = 0; q < PAIRS; q++) { even[q] = d[ZERO + 2 * q].x + d[ZERO + 2 * q + 1].x; odd[q] = d[ZERO + 2 * q].x - d[ZERO + 2 * q + 1].x; } \
-        _Pragma("unroll") for (int i = 0; i < R; i++) { \
-            const int k = i0 + i; \
-            if (k == 0) { \
-                o[i].x = ZERO ? d[0].x + even[0] : even[0]; \
-                _Pragma("unroll") for (int q = 1; q < PAIRS; q++) o[i].x += even[q]; \
-                continue; \
-            } \
+        _Pragma("unroll") for (int q = 0; q < PAIRS; q++) { even[q] = d[1 + 2 * q].x + d[2 + 2 * q].x; odd[q] = d[1 + 2 * q].x - d[2 + 2 * q].x; } \
+        o[0].x = d[0].x + even[0]; \
+        _Pragma("unroll") for (int q = 1; q < PAIRS; q++) o[0].x += even[q]; \
+        _Pragma("unroll") for (int k = 1; k < M; k++) { \
             const float last = (k & 1 ? odd : even)[PAIRS - 1], p = aopt__wino_power<M>(PAIRS - 1, k); \
-            o[i].x = k == M - 1 ? fmaf(p, last, d[N - 1].x) : p * last; \
-            _Pragma("unroll") for (int q = PAIRS - 2; q >= 0; q--) o[i].x = fmaf(aopt__wino_power<M>(q, k), (k & 1 ? odd : even)[q], o[i].x); \
+            o[k].x = k == M - 1 ? fmaf(p, last, d[N - 1].x) : p * last; \
+            _Pragma("unroll") for (int q = PAIRS - 2; q >= 0; q--) o[k].x = fmaf(aopt__wino_power<M>(q, k), (k & 1 ? odd : even)[q], o[k].x); \
         } } while (0)
     AOPT__AXIS(x);
     AOPT__AXIS(y);
 #undef AOPT__AXIS
 }
-/* o[i][j] = rows i0 .. i0+R-1 of A^T m A, two channels.  A column adds into the M output columns at once, points +-p in pairs, so
+/* o[i][j] = A^T m A of a tile, two channels.  A column adds into the M output columns at once, points +-p in pairs, so
    that only the sums stay in registers. */
-template <int M, int R> static __device__ __forceinline__ void aopt__wino_patch(const char *m, int i0, float2 (&o)[R][M])
+template <int M> static __device__ __forceinline__ void aopt__wino_patch(const char *m, int bytes, float2 (&o)[M][M])
 {
-    enum { ZERO = M % 2 == 0 };
-    float2 t[R], u[R];
+    float2 t[M], u[M];
+    aopt__wino_column<M>(m, bytes, 0, t);
 #pragma unroll
-    for (int i = 0; i < R * M; i++) o[i / M][i % M] = make_float2(0.0f, 0.0f);
-    if (ZERO) {
-        aopt__wino_column<M, R>(m, i0, 0, t);
+    for (int i = 0; i < M; i++) {
+        o[i][0] = t[i];
 #pragma unroll
-        for (int i = 0; i < R; i++) o[i][0] = t[i];
+        for (int j = 1; j < M; j++) o[i][j] = make_float2(0.0f, 0.0f);
     }
 #pragma unroll
-    for (int q = 0; q < aopt__wino<M>::pairs; q++) {
-        aopt__wino_column<M, R>(m, i0, ZERO + 2 * q, t);
-        aopt__wino_column<M, R>(m, i0, ZERO + 2 * q + 1, u);
+    for (int q = 0; q < M / 2; q++) {
+        aopt__wino_column<M>(m, bytes, 1 + 2 * q, t);
+        aopt__wino_column<M>(m, bytes, 2 + 2 * q, u);
 #define AOPT__AXIS(x) do { \
             const float even = t[i].x + u[i].x, odd = t[i].x - u[i].x; \
             o[i][0].x += even; \
             _Pragma("unroll") for (int j = 1; j < M; j++) o[i][j].x = fmaf(aopt__wino_power<M>(q, j), j & 1 ? odd : even, o[i][j].x); } while (0)
 #pragma unroll
-        for (int i = 0; i < R; i++) { AOPT__AXIS(x); AOPT__AXIS(y); }
+        for (int i = 0; i < M; i++) { AOPT__AXIS(x); AOPT__AXIS(y); }
 #undef AOPT__AXIS
     }
-    aopt__wino_column<M, R>(m, i0, M + 1, t);
+    aopt__wino_column<M>(m, bytes, M + 1, t);
 #pragma unroll
-    for (int i = 0; i < R; i++) { o[i][M - 1].x += t[i].x; o[i][M - 1].y += t[i].y; }
+    for (int i = 0; i < M; i++) { o[i][M - 1].x += t[i].x; o[i][M - 1].y += t[i].y; }
 }
 
-/* Rows i0 .. i0+R-1 of a tile, of which `rows` x `columns` pixels exist: the transform, bias and residual.  ACT: o keeps the sums in f32; else they are
-   stored and o is of no use.  ss: squares of the sums, of pixel i at i0 + i/M, i%M. */
-template <bool ACT, int M, int R>
-static __device__ __forceinline__ void aopt__wino_rows(const aopt_wino_output &a, const char *mine, int i0, float2 bias, int64_t at, int line, int rows, int columns,
-                                                       float2 (&o)[R][M], float (&ss)[16])
-{
-    enum { PRODUCTS = (M + 2) * (M + 2) };
-    aopt__wino_patch<M, R>(mine, i0, o);
-#pragma unroll
-    for (int i = 0; i < 16; i++) {
-        ss[i] = 0.0f;
-        if (i >= R * M || i0 + i / M >= M || i0 + i / M >= rows || i % M >= columns) continue;
-        float2 add = bias, &v = o[i / M][i % M];
-        if (a.residual) { const float2 e = aopt__load2(mine + (PRODUCTS + i0 * M + i) * AOPT__PATCH_ROW); add.x += e.x; add.y += e.y; }
-        if (ACT) {
-            v = make_float2(fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
-            ss[i] = fmaf(v.x, v.x, v.y * v.y);
-        } else ss[i] = aopt__store2(a.y + at + ((i0 + i / M) * line + i % M * a.C), fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
-    }
-}
-/* silu(sum * factor * gamma) of the same rows. */
-template <int M, int R>
-static __device__ __forceinline__ void aopt__wino_activate(const aopt_wino_output &a, const float *factor, int i0, float2 gamma, int64_t at, int line, int rows,
-                                                           int columns, const float2 (&o)[R][M])
-{
-#pragma unroll
-    for (int i = 0; i < R * M; i++) {
-        if (i0 + i / M >= M || i0 + i / M >= rows || i % M >= columns) continue;
-        const float2 v = o[i / M][i % M];
-        const float k = factor[i];
-        *(__half2 *)(a.y + at + ((i0 + i / M) * line + i % M * a.C)) = __floats2half2_rn(aopt__silu(v.x * (k * gamma.x), 1.0f), aopt__silu(v.y * (k * gamma.y), 1.0f));
-    }
-}
-
-/* Rows of a tile that are computed at a time, at most 16 pixels, and parts of them. */
-template <int M> static __host__ __device__ constexpr int aopt__wino_part() { return 16 / M; }
+/* Threads of a block: with M = 6 its 50 KB of products and residual let four blocks share a multiprocessor. */
+template <int M> static __host__ __device__ constexpr int aopt__wino_threads() { return M == 6 ? 128 : 256; }
 
 /* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
-   Launch     blocks (32, warps, tiles) of 256: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
-              36 KB of products (52 with the residual; M = 5: 49, 74; M = 6: 64, 100) arrive by asynchronous copies; three blocks to a multiprocessor,
-              two of M = 6, overlap copies with arithmetic.  M = 5 and 6 compute a tile in parts of three and two rows, to stay within the registers.
-   ACT        y = silu(norm * gamma) instead of the sum itself; one pass only, C <= 512, and no r.
-   Traffic    4.5*C (M = 5: 3.9*C; 6: 3.6*C) + 2*C (residual) + 2*C bytes a position, each once. */
+   Launch     blocks (32, warps, tiles) of 256 or 128: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
+              Products and residual, 52 KB (M = 6: 50), arrive by asynchronous copies; three blocks (M = 6: four) to a multiprocessor overlap copies with
+              arithmetic.  Squares are added up for 16 or 12 positions at a time.
+   ACT        y = silu(norm * gamma) instead of the sum itself; one pass only, C <= 2 * threads, and no r.
+   Traffic    4.5*C (M = 6: 3.6*C) + 2*C (residual) + 2*C bytes a position, each once. */
 template <bool ACT, int M>
-__global__ void __launch_bounds__(256, M == 6 || (ACT && M == 5) ? 2 : 3) aopt_k_wino_output(const aopt_wino_output a, const float *gamma, float sqrt_c)
+__global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_k_wino_output(const aopt_wino_output a, const float *gamma, float sqrt_c)
 {
-    enum { PRODUCTS = (M + 2) * (M + 2), R = aopt__wino_part<M>(), PARTS = (M + R - 1) / R };
-    extern __shared__ __align__(16) unsigned char stage[];          /* [PRODUCTS] rows of products, [M*M] of residual pixels */
+    enum { PRODUCTS = (M + 2) * (M + 2), ROW = 4 * aopt__wino_threads<M>(), CHUNKS = ROW / 16, R = 16 / M, PARTS = M / R };
+    extern __shared__ __align__(16) unsigned char stage[];          /* [PRODUCTS] rows of products, [M*M] of residual pixels, ROW bytes each */
     __shared__ float part[PARTS][8][16];
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles = tiles_x * ((H + M - 1) / M);
     const int tile0 = (int)blockIdx.x * (int)blockDim.z, tile = tile0 + (int)threadIdx.z, ty = tile / tiles_x, tx = tile % tiles_x;
@@ -1533,22 +1499,21 @@ __global__ void __launch_bounds__(256, M == 6 || (ACT && M == 5) ? 2 : 3) aopt_k
     for (int c0 = 0; c0 < C; c0 += width) {
         const int c = c0 + 2 * ((int)threadIdx.x + 32 * (int)threadIdx.y);
         {
-            const int chunk = id % AOPT__PATCH_CHUNKS, first = id / AOPT__PATCH_CHUNKS, t = tile0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;
+            const int chunk = id % CHUNKS, first = id / CHUNKS, t = tile0 + chunk / (width / 8), ch = c0 + chunk % (width / 8) * 8;      /* first: 0 to 3 */
             const bool in = t < tiles && ch < C;
             const int64_t plane = aopt__opaque(a.frames * tiles * C);
             const __half *from = a.m + (in ? (f * tiles + t) * C + ch : 0) + first * plane;
             const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + id * 16;
             if (c0) __syncthreads();
 #pragma unroll
-            for (int k = 0; k < (PRODUCTS + 3) / 4; k++)
-                if (PRODUCTS % 4 == 0 || first + 4 * k < PRODUCTS) aopt__copy16(to + k * 4 * AOPT__PATCH_ROW, from + k * 4 * plane, in ? 16 : 0);
+            for (int k = 0; k < PRODUCTS / 4; k++) aopt__copy16(to + k * 4 * ROW, from + k * 4 * plane, in ? 16 : 0);
             if (a.residual) {
                 const int x0 = t % tiles_x * M, y0 = t / tiles_x * M;
 #pragma unroll
-                for (int k = 0; k < (M * M + 3) / 4; k++) {
+                for (int k = 0; k < M * M / 4; k++) {
                     const int q = first + 4 * k, y = y0 + (M == 4 ? k : q / M), x = x0 + (M == 4 ? first : q % M);
                     const bool inside = in && y < H && x < W;
-                    if (M % 2 == 0 || q < M * M) aopt__copy16(to + (PRODUCTS + k * 4) * AOPT__PATCH_ROW, a.residual + (inside ? ((f * H + y) * W + x) * C + ch : 0), inside ? 16 : 0);
+                    aopt__copy16(to + (PRODUCTS + k * 4) * ROW, a.residual + (inside ? ((f * H + y) * W + x) * C + ch : 0), inside ? 16 : 0);
                 }
             }
             aopt__copy_commit();
@@ -1558,12 +1523,22 @@ __global__ void __launch_bounds__(256, M == 6 || (ACT && M == 5) ? 2 : 3) aopt_k
         aopt__copy_wait<0>();
         __syncthreads();
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
-        float2 o[PARTS][R][M];
+        float2 o[M][M];
+        aopt__wino_patch<M>(mine, ROW, o);
 #pragma unroll
         for (int k = 0; k < PARTS; k++) {
             float ss[16];
-            __syncwarp();                                           /* keeps the loads of the next part, and their registers, out of this one */
-            aopt__wino_rows<ACT, M, R>(a, mine, k * R, bias, at, line, rows, columns, o[k], ss);
+#pragma unroll
+            for (int i = 0; i < 16; i++) {
+                ss[i] = 0.0f;
+                if (i >= R * M || k * R + i / M >= rows || i % M >= columns) continue;
+                float2 add = bias, &v = o[k * R + i / M][i % M];
+                if (a.residual) { const float2 e = aopt__load2(mine + (PRODUCTS + k * R * M + i) * ROW); add.x += e.x; add.y += e.y; }
+                if (ACT) {
+                    v = make_float2(fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
+                    ss[i] = fmaf(v.x, v.x, v.y * v.y);
+                } else ss[i] = aopt__store2(a.y + at + ((k * R + i / M) * line + i % M * C), fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
+            }
             if (ACT || a.r) sum_sq[k] += aopt__reduce16(ss);
         }
         if (ACT) {
@@ -1576,7 +1551,12 @@ __global__ void __launch_bounds__(256, M == 6 || (ACT && M == 5) ? 2 : 3) aopt_k
             }
             __syncthreads();
 #pragma unroll
-            for (int k = 0; k < PARTS; k++) aopt__wino_activate<M, R>(a, part[k][row], k * R, scale, at, line, rows, columns, o[k]);
+            for (int i = 0; i < M * M; i++) {
+                if (i / M >= rows || i % M >= columns) continue;
+                const float2 v = o[i / M][i % M];
+                const float factor = part[i / (R * M)][row][i % (R * M)];
+                *(__half2 *)(a.y + at + (i / M * line + i % M * C)) = __floats2half2_rn(aopt__silu(v.x * (factor * scale.x), 1.0f), aopt__silu(v.y * (factor * scale.y), 1.0f));
+            }
             return;
         }
     }
@@ -1585,7 +1565,7 @@ __global__ void __launch_bounds__(256, M == 6 || (ACT && M == 5) ? 2 : 3) aopt_k
         for (int k = 0; k < PARTS; k++) {
             const float r = aopt__patch_norm(part[k], sum_sq[k], sqrt_c);
             const int p = (int)threadIdx.x, i = k * R + p / M, j = p % M;
-            if (threadIdx.y == 0 && p < R * M && i < M && tile < tiles && M * ty + i < H && M * tx + j < W) a.r[(f * H + M * ty + i) * W + M * tx + j] = r;
+            if (threadIdx.y == 0 && p < R * M && tile < tiles && M * ty + i < H && M * tx + j < W) a.r[(f * H + M * ty + i) * W + M * tx + j] = r;
         }
     }
 }
@@ -1765,19 +1745,26 @@ template <int M> static void aopt__wino_input_launch(const aopt_wino_input *a, c
 {
     const int64_t tiles_y = aopt__div_up(a->H, M);
     const int strip = (int)aopt__div_up(tiles_y, aopt__div_up(tiles_y, 16));
-    if constexpr (M == 5) aopt__wino_input_launch<true, 1, M>(a, strip, stream);
-    else if constexpr (M == 6) aopt__wino_input_launch<true, 2, M>(a, strip, stream);
+    if constexpr (M == 6) aopt__wino_input_launch<true, 4, M>(a, strip, stream);
     else if (a->C > 64 && a->r) aopt__wino_input_launch<true, 2, M>(a, strip, stream);
     else if (a->C > 64) aopt__wino_input_launch<false, 2, M>(a, strip, stream);
     else if (a->r) aopt__wino_input_launch<true, 1, M>(a, strip, stream);
     else aopt__wino_input_launch<false, 1, M>(a, strip, stream);
 }
-template <int M> static void aopt__wino_output_launch(const aopt_wino_output *a, const float *gamma, dim3 grid, dim3 block, cudaStream_t stream)
+/* Block of an output transform: (32, warps that share a patch, patches). */
+static dim3 aopt__patch_block(int C, int threads)
 {
-    enum { PRODUCTS = (M + 2) * (M + 2) };
+    int warps = 1;
+    while (warps < threads / 32 && warps * 64 < C) warps *= 2;
+    return dim3(32, (unsigned)warps, (unsigned)(threads / 32 / warps));
+}
+template <int M> static void aopt__wino_output_launch(const aopt_wino_output *a, const float *gamma, int64_t tiles, cudaStream_t stream)
+{
+    enum { PRODUCTS = (M + 2) * (M + 2), ROW = 4 * aopt__wino_threads<M>() };
     void (*const kernel)(aopt_wino_output, const float *, float) = gamma ? aopt_k_wino_output<true, M> : aopt_k_wino_output<false, M>;
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (PRODUCTS + M * M) * AOPT__PATCH_ROW);
-    kernel<<<grid, block, (a->residual ? PRODUCTS + M * M : PRODUCTS) * AOPT__PATCH_ROW, stream>>>(*a, gamma, sqrtf((float)a->norm_c));
+    const dim3 block = aopt__patch_block(a->C, aopt__wino_threads<M>()), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (PRODUCTS + M * M) * ROW);
+    kernel<<<grid, block, (a->residual ? PRODUCTS + M * M : PRODUCTS) * ROW, stream>>>(*a, gamma, sqrtf((float)a->norm_c));
 }
 
 template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double (&g)[M + 2][3], double (&bt)[M + 2][M + 2])
@@ -1785,10 +1772,7 @@ template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double 
     const double row = aopt__wino<M>::row;
     double point[M + 1] = { 0.0 };
     int p, q, i, n;
-    for (q = 0; q < aopt__wino<M>::pairs; q++) {
-        point[M % 2 == 0 ? 2 * q + 1 : 2 * q] = aopt__wino_point<M>(q);
-        point[M % 2 == 0 ? 2 * q + 2 : 2 * q + 1] = -aopt__wino_point<M>(q);
-    }
+    for (q = 0; q < M / 2; q++) { point[2 * q + 1] = aopt__wino_point<M>(q); point[2 * q + 2] = -point[2 * q + 1]; }
     memset(at, 0, sizeof at); memset(g, 0, sizeof g); memset(bt, 0, sizeof bt);
     for (p = 0; p < M + 2; p++) {               /* row p of B^T: the polynomial of all points but its own; infinity: of all */
         double scale = row;
@@ -1993,8 +1977,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm(cublasHandle_t blas, const aopt_tapgemm 
 AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]) { aopt__wino_form<4>(form); }
 AOPT__DEF void aopt_wino_form_tile(int tile, double *form)
 {
-    if (tile == 5) aopt__wino_form<5>(form);
-    else if (tile == 6) aopt__wino_form<6>(form);
+    if (tile == 6) aopt__wino_form<6>(form);
     else aopt__wino_form<4>(form);
 }
 
@@ -2110,15 +2093,17 @@ AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t 
 
 /* ---- Winograd transforms ---- */
 
-/* With tiles of 4, 128 channels by 4 tiles a block were fastest, strips of about 16 tiles; narrow tensors take 64 by 8, and so does 5, which has no
-   register to spare for two slices; 6 takes 64 by 4. */
+/* 128 channels by 4 tiles of 4, or by 2 of 6, a block were fastest, strips of about 16 tiles; narrow tensors take 64 by 8. */
 AOPT__DEF aopt_status aopt_cuda_wino_input_tile(const aopt_wino_input *a, int tile, cudaStream_t stream, aopt_error *err)
 {
-    if (tile < 4 || tile > 6 || (tile > 4 && !a->r) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values, tile 4, or 5 or 6 with a norm",
+    const int64_t tiles = tile < 1 ? 0 : aopt__div_up(a->H, tile) * aopt__div_up(a->W, tile);
+    if ((tile != 4 && (tile != 6 || !a->r)) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values, tile 4, or 6 with a norm",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile);
-    if (tile == 5) aopt__wino_input_launch<5>(a, stream);
-    else if (tile == 6) aopt__wino_input_launch<6>(a, stream);
+    if ((a->frames + 2) * tiles > UINT32_MAX / 2 / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: %lld frames of %lld tiles of %d channels make a product of 4 GB or more: take fewer frames at a time",
+                         (long long)a->frames, (long long)tiles, a->C);
+    if (tile == 6) aopt__wino_input_launch<6>(a, stream);
     else aopt__wino_input_launch<4>(a, stream);
     return aopt__launched("Winograd input", err);
 }
@@ -2128,24 +2113,15 @@ AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_
     return aopt_cuda_wino_input_tile(a, 4, stream, err);
 }
 
-/* Block of an output transform: (32, warps that share a patch, patches), 256 threads. */
-static dim3 aopt__patch_block(int C)
-{
-    int warps = 1;
-    while (warps < 8 && warps * 64 < C) warps *= 2;
-    return dim3(32, (unsigned)warps, (unsigned)(8 / warps));
-}
-
 AOPT__DEF aopt_status aopt_cuda_wino_output_tile(const aopt_wino_output *a, int tile, const float *gamma, cudaStream_t stream, aopt_error *err)
 {
     const int64_t tiles = tile < 1 ? 0 : aopt__div_up(a->H, tile) * aopt__div_up(a->W, tile);
-    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
-    if (tile < 4 || tile > 6 || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX || (gamma && a->C > 512))
-        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, at most 512 with the activation, frames 1 to 65535, tile 4, 5 or 6",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile);
-    if (tile == 5) aopt__wino_output_launch<5>(a, gamma, grid, block, stream);
-    else if (tile == 6) aopt__wino_output_launch<6>(a, gamma, grid, block, stream);
-    else aopt__wino_output_launch<4>(a, gamma, grid, block, stream);
+    const int most = tile == 6 ? 2 * aopt__wino_threads<6>() : 2 * aopt__wino_threads<4>();
+    if ((tile != 4 && tile != 6) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX || (gamma && a->C > most))
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, at most %d with the activation, frames 1 to 65535, tile 4 or 6",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile, most);
+    if (tile == 6) aopt__wino_output_launch<6>(a, gamma, tiles, stream);
+    else aopt__wino_output_launch<4>(a, gamma, tiles, stream);
     return aopt__launched("Winograd output", err);
 }
 
@@ -2191,7 +2167,7 @@ AOPT__DEF aopt_status aopt_cuda_upsample_gemm(cublasHandle_t blas, const __half 
 AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
 {
     const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
-    const dim3 block = aopt__patch_block(a->C), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
+    const dim3 block = aopt__patch_block(a->C, 256), grid((unsigned)aopt__div_up(centres, block.z), (unsigned)a->frames);
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
         (a->shortcut && (a->shortcut_c % 8 || a->ratio < 1 || a->ratio > 2 || a->H * a->W > INT32_MAX / a->shortcut_c)))
         return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d: channels must be multiples of 8, ratio 1 or 2",

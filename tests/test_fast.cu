@@ -78,11 +78,11 @@ template <int M> static void wino_fill(vec &at, vec &g, vec &bt)
 struct wino {
     int m, n;
     vec at, g, bt;
-    explicit wino(int m_) : m(m_), n(m_ + 2) { if (m == 6) wino_fill<6>(at, g, bt); else if (m == 5) wino_fill<5>(at, g, bt); else wino_fill<4>(at, g, bt); }
+    explicit wino(int m_) : m(m_), n(m_ + 2) { if (m == 6) wino_fill<6>(at, g, bt); else wino_fill<4>(at, g, bt); }
 };
 static void test_wino_matrices(void)
 {
-    for (int m = 4; m <= 6; m++) {
+    for (int m = 4; m <= 6; m += 2) {
         const wino w(m);
         const int n = w.n;
         for (int tap = 0; tap < 3; tap++)
@@ -361,9 +361,9 @@ static void test_wino_input(void)
 {
     static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 43, 136 }, { 2, 5, 18, 264 }, { 1, 87, 3, 8 } };
     for (const int *s : sizes)
-        for (int mode = 0; mode < 12; mode++) {         /* bit 0: norm; bit 1: history; from 4: tiles of 5, from 8: of 6 */
+        for (int mode = 0; mode < 8; mode++) {          /* bit 0: norm; bit 1: history; bit 2: tiles of 6 */
             const int T = s[0], H = s[1], W = s[2], C = s[3];
-            const wino w(4 + mode / 4);
+            const wino w(mode & 4 ? 6 : 4);
             const int64_t P = (int64_t)H * W;
             vec x = random_half((T + 2) * P * C, 41, 2.0), gamma = random_vec(C, 42, 1.0), r = norm_ref(x, C, C);
             for (double &q : r) q = (double)(float)q;
@@ -388,8 +388,8 @@ static void test_wino_output(void)
 {
     static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 35, 136 }, { 1, 5, 11, 512 }, { 2, 5, 6, 1032 } };
     for (const int *s : sizes)
-        for (int mode = 0; mode < 12; mode++) {         /* bit 0: residual; bit 1: r; from 4: tiles of 5, from 8: of 6 */
-            const wino w(4 + mode / 4);
+        for (int mode = 0; mode < 8; mode++) {          /* bit 0: residual; bit 1: r; bit 2: tiles of 6 */
+            const wino w(mode & 4 ? 6 : 4);
             const int T = s[0], H = s[1], W = s[2], C = s[3], tiles = (H + w.m - 1) / w.m * ((W + w.m - 1) / w.m);
             const vec m = random_half((int64_t)w.n * w.n * T * tiles * C, 51, 20.0), bias = random_half(C, 52, 1.0), res = random_half((int64_t)T * H * W * C, 53, 1.0);
             const vec want = wino_output_ref(w, m, 0.125, bias, mode & 1 ? &res : NULL, T, H, W, C);
@@ -412,7 +412,7 @@ static void test_wino_output(void)
             emulated = act;
             round_half(emulated);
             dy.poison();
-            if (C > 512) { CHECK(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
+            if (C > (w.m == 6 ? 256 : 512)) { CHECK(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
             CALL(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err));
             CHECK_SNR(dy.get(), emulated, act, "activation, T %d H %d W %d C %d mode %d", T, H, W, C, mode);
         }
@@ -454,12 +454,13 @@ static vec emulated_gemm(const vec &v, const vec &u, int batch, int frames, int 
     }
     return m;
 }
-static void test_wino_conv(void)
+static void wino_conv(int tile)
 {
-    const int T = small ? 2 : 5, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = 9;
-    static double form[36 * 9];
-    const aopt_conv_form f = { form, 36, 9, 0 };
-    aopt_wino_form(form);
+    const wino transforms(tile);
+    const int T = small ? 2 : 5, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = (H + tile - 1) / tile * ((W + tile - 1) / tile), products = (tile + 2) * (tile + 2);
+    static double form[64 * 9];
+    const aopt_conv_form f = { form, products, 9, 0 };
+    aopt_wino_form_tile(tile, form);
     vec x = random_half((int64_t)T * P * ci, 61, 1.0), gamma = random_vec(ci, 62, 1.0), w = random_vec((int64_t)co * ci * 27, 63, 0.02), bias = random_vec(co, 64, 0.1);
     for (double &q : w) q = (double)(float)q;
     for (double &q : gamma) q = (double)(float)q;
@@ -470,23 +471,23 @@ static void test_wino_conv(void)
     vec exact = direct_conv(act, w, T, H, W, ci, co, 3);
     for (size_t i = 0; i < exact.size(); i++) exact[i] += bias[i % co];
 
-    device<__half> dx(x), du((int64_t)36 * 3 * co * ci), dv((int64_t)36 * (T + 2) * tiles * ci), dm((int64_t)36 * T * tiles * co), dy((int64_t)T * P * co);
+    device<__half> dx(x), du((int64_t)products * 3 * co * ci), dv((int64_t)products * (T + 2) * tiles * ci), dm((int64_t)products * T * tiles * co), dy((int64_t)T * P * co);
     device<float> dr(r), dg(gamma), dw(w), db(bias), dry((int64_t)T * P);
     float alpha = 0;
     CALL(aopt_cuda_conv_weights(&f, dw.p, co, ci, 3, du.p, &alpha, &err));
-    vec v = wino_input_ref(xh, &rh, gamma, T + 2, H, W, ci), u = weights_ref(w, f, co, ci, 3);
+    vec v = wino_input_ref(transforms, xh, &rh, gamma, T + 2, H, W, ci), u = weights_ref(w, f, co, ci, 3);
     for (double &q : u) q /= alpha;
     round_half(v); round_half(u);
     vec emulated[2];
     for (int every_tap = 0; every_tap < 2; every_tap++) {
-        emulated[every_tap] = wino_output_ref(emulated_gemm(v, u, 36, T, tiles, co, ci, 3, every_tap), alpha, bias, NULL, T, H, W, co);
+        emulated[every_tap] = wino_output_ref(transforms, emulated_gemm(v, u, products, T, tiles, co, ci, 3, every_tap), alpha, bias, NULL, T, H, W, co);
         round_half(emulated[every_tap]);
     }
 
     aopt_wino_input in; aopt_tapgemm g; aopt_wino_output out;
     memset(&in, 0, sizeof in); memset(&g, 0, sizeof g); memset(&out, 0, sizeof out);
     in.x = dx.p; in.r = dr.p; in.gamma = dg.p; in.v = dv.p; in.frames = T; in.H = H; in.W = W; in.C = ci;
-    g.batch = 36; g.frames = T; g.rows = tiles; g.n = co; g.k = ci; g.taps = 3; g.alpha = 1.0f;
+    g.batch = products; g.frames = T; g.rows = tiles; g.n = co; g.k = ci; g.taps = 3; g.alpha = 1.0f;
     g.a = dv.p; g.a_row = ci; g.a_batch = (int64_t)(T + 2) * tiles * ci;
     g.w = du.p; g.w_row = ci; g.w_batch = (int64_t)3 * co * ci;
     g.c = dm.p; g.c_row = co; g.c_batch = (int64_t)T * tiles * co;
@@ -495,13 +496,13 @@ static void test_wino_conv(void)
     for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 3); path++) {         /* wgmma, cuBLAS, then again the first path */
         cublasHandle_t h = path == 1 || !aopt_cuda_has_wgmma() ? blas : NULL;
         dv.poison(); dm.poison(); dy.poison();
-        CALL(aopt_cuda_wino_input(&in, 0, &err));
+        CALL(aopt_cuda_wino_input_tile(&in, tile, 0, &err));
         CALL(aopt_cuda_tapgemm(h, &g, 0, &err));
-        CALL(aopt_cuda_wino_output(&out, 0, &err));
-        CHECK_SNR(dy.get(), emulated[h != NULL], exact, "convolution, path %d", path);
-        printf("    convolution through %s: %.2f dB, emulation %.2f dB\n", h ? "cuBLAS" : "wgmma", snr(dy.get(), exact), snr(emulated[h != NULL], exact));
+        CALL(aopt_cuda_wino_output_tile(&out, tile, NULL, 0, &err));
+        CHECK_SNR(dy.get(), emulated[h != NULL], exact, "convolution, tiles of %d, path %d", tile, path);
+        printf("    convolution, tiles of %d, through %s: %.2f dB, emulation %.2f dB\n", tile, h ? "cuBLAS" : "wgmma", snr(dy.get(), exact), snr(emulated[h != NULL], exact));
         if (path == 0) first = dy.raw();
-        if (path == 2 && !first.empty()) CHECK(same_bits(first, dy.raw()), "repetition changed bits");
+        if (path == 2 && !first.empty()) CHECK(same_bits(first, dy.raw()), "tiles of %d: repetition changed bits", tile);
     }
     if (small || first.empty()) return;
     /* the same clip in two chunks with history has the same bits */
@@ -512,27 +513,32 @@ static void test_wino_conv(void)
         if (t) { in.frames = g.frames = out.frames = T - 2; g.a_batch = (int64_t)T * tiles * ci; g.c_batch = (int64_t)(T - 2) * tiles * co; }
         in.x = dx.p + (int64_t)t * P * ci; in.r = dr.p + (int64_t)t * P; out.y = dy.p + (int64_t)t * P * co; out.r = dry.p + (int64_t)t * P;
         if (t) { in.history = in.x - 2 * P * ci; in.r_history = in.r - 2 * P; }
-        CALL(aopt_cuda_wino_input(&in, 0, &err));
+        CALL(aopt_cuda_wino_input_tile(&in, tile, 0, &err));
         CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
-        CALL(aopt_cuda_wino_output(&out, 0, &err));
+        CALL(aopt_cuda_wino_output_tile(&out, tile, NULL, 0, &err));
     }
-    CHECK(same_bits(first, dy.raw()), "chunks of 2 and %d frames differ from one of %d", T - 2, T);
+    CHECK(same_bits(first, dy.raw()), "tiles of %d: chunks of 2 and %d frames differ from one of %d", tile, T - 2, T);
 }
+static void test_wino_conv(void) { wino_conv(4); wino_conv(6); }
 static void test_wino_large_activations(void)
 {
     const int H = 8, W = 8, C = 64, P = H * W;
     vec x((size_t)P * C, 0.0), gamma((size_t)C, 1.3);
     for (int p = 0; p < P; p++) x[(size_t)(p * C + p % C)] = 1e4 * (p % 2 ? 1 : -1);     /* all energy in one channel: the largest |x * r| */
-    device<__half> dx(x), dv((int64_t)36 * 3 * 4 * C);
+    device<__half> dx(x), dv((int64_t)64 * 3 * 4 * C);
     device<float> dr(P), dg(gamma);
     aopt_wino_input a;
     memset(&a, 0, sizeof a);
     CALL(aopt_cuda_norm_factor(dx.p, dr.p, P, C, C, 0, &err));
     a.x = dx.p; a.r = dr.p; a.gamma = dg.p; a.v = dv.p; a.frames = 1; a.H = H; a.W = W; a.C = C;
-    CALL(aopt_cuda_wino_input(&a, 0, &err));
-    double top = 0;
-    for (double v : dv.get()) top = v == v ? std::max(top, fabs(v)) : INFINITY;
-    CHECK(top > 5 && top < 600, "largest transformed value %g", top);
+    for (int tile = 4; tile <= 6; tile += 2) {
+        double top = 0;
+        dv.poison();
+        CALL(aopt_cuda_wino_input_tile(&a, tile, 0, &err));
+        const vec v = dv.get();
+        for (int64_t i = 0; i < (int64_t)(tile + 2) * (tile + 2) * 3 * 4 * C; i++) top = v[(size_t)i] == v[(size_t)i] ? std::max(top, fabs(v[(size_t)i])) : INFINITY;
+        CHECK(top > 5 && top < 600, "tiles of %d: largest transformed value %g", tile, top);
+    }
 }
 
 /* ---- upsample -------------------------------------------------------------------------------------- */

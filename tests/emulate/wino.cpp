@@ -9,6 +9,7 @@ using std::min;
 
 static int emulate_late;                /* groups by which waits fall short: a negative control */
 static inline int64_t aopt__opaque(int64_t x) { return x; }
+static inline uint32_t aopt__opaque32(uint32_t x) { return x; }
 static inline float aopt__ex2(float x) { return exp2f(x); }
 static inline float aopt__rcp(float x) { return 1.0f / x; }
 static inline void aopt__copy16(uint32_t smem, const void *p, int bytes) { emulate_copy(smem, p, 16, (size_t)bytes); }
