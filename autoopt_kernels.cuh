@@ -1260,8 +1260,9 @@ template <int M> static __device__ __forceinline__ void aopt__wino_bt(const floa
 
 enum { AOPT__WINO_STAGES = 3 };
 
-/* Channels of a lane: with M = 6 one channel's window is all that fits in the registers of two blocks. */
+/* Input transform: channels of a lane (with M = 6 one channel's window is all that fits in 128 registers), and warps of a block. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_lane() { return M == 6 ? 1 : 2; }
+template <int M> static __host__ __device__ constexpr int aopt__wino_warps() { return M == 6 ? WINO6_W : 8; }
 
 /* One row of a tile's window, M + 2 positions `px_bytes` apart in shared memory: norm, SiLU, scale, B^T along W, of V channels. */
 template <bool NORM, int M, int V>
@@ -1282,15 +1283,15 @@ static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_byte
 }
 
 /* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU and both passes in f32, one rounding.
-   Launch     256 threads walk down a strip of tiles, SLICES slices of channels and 8/SLICES tiles wide; a warp has one slice of one tile, 64 channels,
-              32 with M = 6.  x comes in groups of M rows (Mg+1 .. Mg+M: tile row ty needs group ty and the end of group
+   Launch     8 warps (M = 6: 4) walk down a strip of tiles, SLICES slices of channels and warps/SLICES tiles wide; a warp has one slice of one tile,
+              64 channels, 32 with M = 6.  x comes in groups of M rows (Mg+1 .. Mg+M: tile row ty needs group ty and the end of group
               ty-1) through a ring of STAGES in shared memory; the two rows that successive tiles share stay in registers,
               transformed; the two columns that neighbours share are computed twice.
-   Traffic    x read (Mn+2)/Mn times, n = 8/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position, 2*C + 3.6*C for M = 6. */
+   Traffic    x read (Mn+2)/Mn times, n = warps/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position, 2*C + 3.6*C for M = 6. */
 template <bool NORM, int SLICES, int M>
-__global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_input a, int strip)
+__global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_warps<M>()) aopt_k_wino_input(const aopt_wino_input a, int strip)
 {
-    enum { STAGES = AOPT__WINO_STAGES, N = M + 2, V = aopt__wino_lane<M>(), SLICE = 32 * V, TILES = 8 / SLICES, PX = M * TILES + 2,
+    enum { STAGES = AOPT__WINO_STAGES, N = M + 2, V = aopt__wino_lane<M>(), SLICE = 32 * V, WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2,
            PX_BYTES = SLICES * SLICE * 2, PX_CHUNKS = PX_BYTES / 16, ROW_CHUNKS = PX * PX_CHUNKS, ROW_BYTES = ROW_CHUNKS * 16 };
     extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][M][PX][SLICES*SLICE] fp16, then [STAGES][M][PX] f32 */
     float *const ring_r = (float *)(aopt__ring + STAGES * M * ROW_BYTES);
@@ -1310,21 +1311,24 @@ __global__ void __launch_bounds__(256, 2) aopt_k_wino_input(const aopt_wino_inpu
         const int slot = (g + STAGES) % STAGES;
         if (g < ty1) {
             const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * M * ROW_BYTES);
-            for (int q = (int)threadIdx.x; q < ROW_CHUNKS; q += 256) {
+            for (int q = (int)threadIdx.x; q < ROW_CHUNKS; q += THREADS) {
                 const int px = M * tx0 - 1 + q / PX_CHUNKS, ch = c0 + q % PX_CHUNKS * 8;
+                const bool in = px >= 0 && px < W && ch < C;
                 const __half *from = x + ((M * g + 1) * W + px) * C + ch;
 #pragma unroll
                 for (int i = 0; i < M; i++) {
-                    const int y = M * g + 1 + i;
-                    const bool in = y >= 0 && y < H_in && px >= 0 && px < W && ch < C;
-                    aopt__copy16(to + i * ROW_BYTES + q * 16, in ? from + i * W * C : x, in ? 16 : 0);
+                    const bool here = in && (unsigned)(M * g + 1 + i) < (unsigned)H_in;
+                    aopt__copy16(to + i * ROW_BYTES + q * 16, here ? from : x, here ? 16 : 0);
+                    from += W * C;
                 }
+                if (ROW_CHUNKS <= THREADS) break;
             }
             if (NORM)
-                for (int q = (int)threadIdx.x; q < M * PX; q += 256) {
+                for (int q = (int)threadIdx.x; q < M * PX; q += THREADS) {
                     const int y = M * g + 1 + q / PX, px = M * tx0 - 1 + q % PX;
-                    const bool in = y >= 0 && y < H_in && px >= 0 && px < W;
+                    const bool in = (unsigned)y < (unsigned)H_in && (unsigned)px < (unsigned)W;
                     aopt__copy4((uint32_t)__cvta_generic_to_shared(ring_r + slot * M * PX + q), in ? r + y * W + px : r, in ? 4 : 0);
+                    if (M * PX <= THREADS) break;
                 }
         }
         aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
@@ -1472,6 +1476,32 @@ template <int M> static __device__ __forceinline__ void aopt__wino_patch(const c
     for (int i = 0; i < M; i++) { o[i][M - 1].x += t[i].x; o[i][M - 1].y += t[i].y; }
 }
 
+/* The rest of a tile of which `rows` x `columns` positions exist (WHOLE: all): y = alpha * o + bias + residual, stored, or with ACT left in o.
+   m: the tile's products, the residual after them.  to: the tile's first position, `line` and `step` bytes from row to row and position to position.
+   sum_sq: of the sums, R rows of the tile at a time, over a warp's channels: lane 2i has position i. */
+template <bool WHOLE, bool ACT, int M, int PARTS>
+static __device__ __forceinline__ void aopt__wino_finish(const char *m, int bytes, bool residual, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
+                                                         int rows, int columns, float2 (&o)[M][M], float (&sum_sq)[PARTS])
+{
+    enum { PRODUCTS = (M + 2) * (M + 2), R = M / PARTS };
+#pragma unroll
+    for (int k = 0; k < PARTS; k++) {
+        float ss[16];
+#pragma unroll
+        for (int i = 0; i < 16; i++) {
+            const int y = k * R + i / M, x = i % M;
+            ss[i] = 0.0f;
+            if (i >= R * M || (!WHOLE && (y >= rows || x >= columns))) continue;
+            float2 add = bias, &v = o[y][x];
+            if (residual) { const float2 e = aopt__load2(m + (PRODUCTS + y * M + x) * bytes); add.x += e.x; add.y += e.y; }
+            v = make_float2(fmaf(v.x, alpha, add.x), fmaf(v.y, alpha, add.y));
+            if (ACT) ss[i] = fmaf(v.x, v.x, v.y * v.y);
+            else ss[i] = aopt__store2((__half *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x), v.x, v.y);
+        }
+        sum_sq[k] += aopt__reduce16(ss);
+    }
+}
+
 /* Threads of a block: with M = 6 its 50 KB of products and residual let four blocks share a multiprocessor. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_threads() { return M == 6 ? 128 : 256; }
 
@@ -1518,29 +1548,17 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
             }
             aopt__copy_commit();
         }
-        const int rows = tile < tiles && c < C ? H - M * ty : 0, columns = W - M * tx, line = (int)aopt__opaque(W * C);
-        const int64_t at = ((f * H + M * ty) * W + M * tx) * C + c;
+        const int rows = tile < tiles && c < C ? H - M * ty : 0, columns = W - M * tx;
+        const uint32_t line = aopt__opaque32((uint32_t)W * (uint32_t)C * 2), step = aopt__opaque32((uint32_t)C * 2);
+        char *const to = (char *)(a.y + ((f * H + M * ty) * W + M * tx) * C + c);
         aopt__copy_wait<0>();
         __syncthreads();
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
         float2 o[M][M];
         aopt__wino_patch<M>(mine, ROW, o);
-#pragma unroll
-        for (int k = 0; k < PARTS; k++) {
-            float ss[16];
-#pragma unroll
-            for (int i = 0; i < 16; i++) {
-                ss[i] = 0.0f;
-                if (i >= R * M || k * R + i / M >= rows || i % M >= columns) continue;
-                float2 add = bias, &v = o[k * R + i / M][i % M];
-                if (a.residual) { const float2 e = aopt__load2(mine + (PRODUCTS + k * R * M + i) * ROW); add.x += e.x; add.y += e.y; }
-                if (ACT) {
-                    v = make_float2(fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
-                    ss[i] = fmaf(v.x, v.x, v.y * v.y);
-                } else ss[i] = aopt__store2(a.y + at + ((k * R + i / M) * line + i % M * C), fmaf(v.x, a.alpha, add.x), fmaf(v.y, a.alpha, add.y));
-            }
-            if (ACT || a.r) sum_sq[k] += aopt__reduce16(ss);
-        }
+        if (__all_sync(0xffffffffu, rows >= M && columns >= M))
+            aopt__wino_finish<true, ACT, M>(mine, ROW, a.residual != NULL, a.alpha, bias, to, line, step, rows, columns, o, sum_sq);
+        else aopt__wino_finish<false, ACT, M>(mine, ROW, a.residual != NULL, a.alpha, bias, to, line, step, rows, columns, o, sum_sq);
         if (ACT) {
             const float2 scale = rows ? *(const float2 *)(gamma + c) : make_float2(0.0f, 0.0f);
             const int row = (int)blockDim.y * (int)threadIdx.z;
@@ -1555,7 +1573,7 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
                 if (i / M >= rows || i % M >= columns) continue;
                 const float2 v = o[i / M][i % M];
                 const float factor = part[i / (R * M)][row][i % (R * M)];
-                *(__half2 *)(a.y + at + (i / M * line + i % M * C)) = __floats2half2_rn(aopt__silu(v.x * (factor * scale.x), 1.0f), aopt__silu(v.y * (factor * scale.y), 1.0f));
+                *(__half2 *)(to + (uint64_t)line * (uint32_t)(i / M) + (uint64_t)step * (uint32_t)(i % M)) = __floats2half2_rn(aopt__silu(v.x * (factor * scale.x), 1.0f), aopt__silu(v.y * (factor * scale.y), 1.0f));
             }
             return;
         }
@@ -1735,17 +1753,17 @@ static inline int64_t aopt__div_up(int64_t a, int64_t b) { return (a + b - 1) / 
 template <bool NORM, int SLICES, int M>
 static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStream_t stream)
 {
-    enum { TILES = 8 / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 32 * aopt__wino_lane<M>(), SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
+    enum { WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 32 * aopt__wino_lane<M>(), SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
     const dim3 grid((unsigned)(aopt__div_up(a->C, CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), TILES)),
                     (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + 2));
     cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
-    aopt_k_wino_input<NORM, SLICES, M><<<grid, 256, SMEM, stream>>>(*a, strip);
+    aopt_k_wino_input<NORM, SLICES, M><<<grid, THREADS, SMEM, stream>>>(*a, strip);
 }
 template <int M> static void aopt__wino_input_launch(const aopt_wino_input *a, cudaStream_t stream)
 {
     const int64_t tiles_y = aopt__div_up(a->H, M);
     const int strip = (int)aopt__div_up(tiles_y, aopt__div_up(tiles_y, 16));
-    if constexpr (M == 6) aopt__wino_input_launch<true, 4, M>(a, strip, stream);
+    if constexpr (M == 6) aopt__wino_input_launch<true, WINO6_S, M>(a, strip, stream);
     else if (a->C > 64 && a->r) aopt__wino_input_launch<true, 2, M>(a, strip, stream);
     else if (a->C > 64) aopt__wino_input_launch<false, 2, M>(a, strip, stream);
     else if (a->r) aopt__wino_input_launch<true, 1, M>(a, strip, stream);
@@ -2117,7 +2135,7 @@ AOPT__DEF aopt_status aopt_cuda_wino_output_tile(const aopt_wino_output *a, int 
 {
     const int64_t tiles = tile < 1 ? 0 : aopt__div_up(a->H, tile) * aopt__div_up(a->W, tile);
     const int most = tile == 6 ? 2 * aopt__wino_threads<6>() : 2 * aopt__wino_threads<4>();
-    if ((tile != 4 && tile != 6) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX || (gamma && a->C > most))
+    if ((tile != 4 && tile != 6) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX || a->W > INT32_MAX / a->C || (gamma && a->C > most))
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, at most %d with the activation, frames 1 to 65535, tile 4 or 6",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile, most);
     if (tile == 6) aopt__wino_output_launch<6>(a, gamma, tiles, stream);

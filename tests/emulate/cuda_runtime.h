@@ -102,7 +102,6 @@ static inline void emulate_yield(void)
     if (!_setjmp(emulate_thread[emulate_current])) _longjmp(emulate_scheduler, 1);
 }
 static inline void __syncthreads(void) { emulate_yield(); }
-static inline void __syncwarp(void) { emulate_yield(); }
 /* Two turns: all have written before one reads, all have read before one writes again. */
 template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
 {
@@ -113,6 +112,16 @@ template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
     memcpy(&out, &emulate_slot[me ^ mask], sizeof out);
     emulate_yield();
     return out;
+}
+static inline bool __all_sync(unsigned, bool v)
+{
+    const int me = emulate_current, first = me / 32 * 32;
+    bool all = true;
+    emulate_slot[me] = v;
+    emulate_yield();
+    for (int i = first; i < first + 32; i++) all = all && emulate_slot[i];
+    emulate_yield();
+    return all;
 }
 
 /* Dynamic shared memory of the block that runs, a heap block of the size of the launch; addresses in it are offsets. */
