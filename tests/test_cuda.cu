@@ -1,8 +1,6 @@
 /* test_cuda.cu - every kernel against its CPU mate at odd sizes; decode and encode against the outputs of the official code.
    On a GPU through nvcc; without one through tests/emulate (see tests/test_cuda_emulated.sh).  Run from the repository root.
-   `kernels` runs the kernels alone, `small` one fixture besides: for compute-sanitizer, under which the rest is slow.
-      for tool in memcheck initcheck; do compute-sanitizer --tool $tool --error-exitcode 9 build/cuda-test/test_cuda small; done
-      compute-sanitizer --tool racecheck --error-exitcode 9 build/cuda-test/test_cuda kernels */
+   `kernels` runs the kernels alone, `small` one fixture besides: for compute-sanitizer (test_sanitizers.sh), under which the rest is slow. */
 #define AUTOOPT_IMPLEMENTATION
 #define AOPT_NO_IMAGES
 #include "../autoopt.h"

@@ -45,6 +45,18 @@ static floats tensor_of(const char *path, const char *name, int64_t shape[4])
     return v;
 }
 
+/* NaN over all that a decode leaves behind: a layer that reads what nothing wrote in this decode shows. */
+static void forget(gpu *g)
+{
+    cudaMemset(g->space, 0xff, (size_t)g->work_n);
+    for (int i = 0; i < BUFFERS; i++) cudaMemset(g->r[i], 0xff, 4 * (size_t)g->r_n[i]);
+    for (int i = 0; i < g->layer_n; i++) {
+        const layer *l = &g->plan[i];
+        if (l->history) cudaMemset(l->history, 0xff, 4 * (size_t)(l->H * l->W * l->ci));
+        if (l->history_r) cudaMemset(l->history_r, 0xff, 8 * (size_t)(l->H * l->W));
+    }
+}
+
 /* Two decodes by one decoder, which must agree to the bit; the video of the first. */
 static floats decode_twice(const aopt_vae *vae, const floats &latent, const int64_t shape[4], const tuning *t)
 {
@@ -67,6 +79,7 @@ static floats decode_twice(const aopt_vae *vae, const floats &latent, const int6
     aopt_tensor x = aopt_tensor_make("latent", AOPT_F32, 4, shape, in, 0), y = aopt_tensor_make("video", AOPT_F32, 1, &video_n, out, 0);
     for (int i = 0; i < 2; i++) {
         cudaMemset(out, 0xff, (size_t)video_n * 4);
+        forget((gpu *)d.ctx);
         OK(d.decode(d.ctx, &x, &y, &err));
         const cudaError_t e = cudaDeviceSynchronize();
         CHECK(e == cudaSuccess, "%s", cudaGetErrorString(e));
