@@ -668,7 +668,8 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 /* ---- Fast layers: fp16 operands, f32 arithmetic.
    A 3x3x3 causal convolution is three calls: input transform, tap GEMM, output transform.  Over height and width it is a
    2-D Winograd F(4x4,3x3), whose 36 products per 4x4 tile replace 144; the GEMM sums the three time taps.  Nearest-upsample
-   and its 3x3 convolution are the same three calls with 25 products per 2x2 low-resolution positions instead of 144.
+   and its 3x3 convolution are the same three calls with 25 products per 2x2 low-resolution positions instead of 144, or 81
+   per 4x4 instead of 576.
    Time convolutions, 1x1 shortcuts and the head use the GEMM directly.
    C        a multiple of 8; channels that are padding are zero; norm_c counts the others
    stream   what lies between convolutions, fp16 [T][H][W][C], may be kept times a power of two
@@ -712,13 +713,13 @@ AOPT_API aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *g, const aopt
 
 /* Weights, once per layer, in double: u = 2^s * sum over the taps of form[p][tap] * w[co][ci][t][tap], rounded to fp16, with
    the s that brings max|u| into [1/2, 1): far from fp16's limits on both sides. */
-enum { AOPT_WINO_PRODUCTS = 36, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_HEAD_PRODUCTS = 9, AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
+enum { AOPT_WINO_PRODUCTS = 36, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_UPSAMPLE4_PRODUCTS = 81, AOPT_HEAD_PRODUCTS = 9, AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
 typedef struct aopt_conv_form {
     const double *form; int products, taps;     /* host [products][taps]; taps 9 (3x3, row by row) or 1 */
     int frames_first;                           /* 0: u is [products][kt][co][ci]; 1: [kt][products][co][ci] */
 } aopt_conv_form;
 AOPT_API void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]);           /* 3x3x3 convolutions */
-AOPT_API void aopt_upsample_form(double form[AOPT_UPSAMPLE_PRODUCTS * 9]);   /* 3x3 after nearest-upsample, kt 1 */
+AOPT_API void aopt_upsample_form(int tile, double *form);                     /* 3x3 after nearest-upsample, kt 1; [(2*tile+1)^2][9], tile 2 or 4 */
 AOPT_API void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9]);           /* the head, frames_first */
 /* w  device f32 [co][ci][kt][taps]    u  device fp16, products*kt*co*ci elements    *alpha = 2^-s
    Blocks, and allocates a little device memory meanwhile.  AOPT_E_VALUE: NaN or infinity among the weights. */
@@ -775,23 +776,23 @@ typedef struct aopt_wino_output {
 AOPT_API aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, struct CUstream_st *stream, aopt_error *err);
 
-/* Nearest-upsample by 2 and its 3x3 convolution, H W the low resolution.  Centres are the even low-resolution positions,
-   (H/2 + 1) rows of (W/2 + 1): centre (i, j) is position (2i, 2j) and makes output rows 4i-1 .. 4i+2, columns 4j-1 .. 4j+2.
-   R = frames * centres.
-   v[k] = the nine combinations of x around each centre (see aopt_upsample_form's definition), xx | xa xb ax bx | aa ab ba bb:
+/* Nearest-upsample by 2 and its 3x3 convolution, H W the low resolution, in tiles of 2x2 or 4x4 low-resolution positions: n = 2 or 4.
+   (H/n + 1) rows of (W/n + 1) tiles: tile (i, j) reads low-resolution rows n*i-1 .. n*i+n-1 and makes output rows 2n*i-1 .. 2n*i+2n-2,
+   columns likewise.  R = frames * tiles.  4: 81 products per 8x8 outputs instead of 25 per 4x4, and about 3 dB more noise on white input.
+   v[k] = the (n+1)^2 combinations of a tile's window (see aopt_upsample_form's definition), in the order 00 | 01 .. 0n 10 .. n0 | 11 .. 1n 21 .. nn:
    x         fp16 [frames/phases][H][W][phases*C]: frame f is phase f % phases of the channels, as a time convolution
              that doubles the frames leaves them; phases 1: [frames][H][W][C]
-   v         fp16 [9] planes of [frames][centres][C], v_plane elements apart (more than frames*centres*C if it is filled in parts) */
+   v         fp16 [(n+1)^2] planes of [frames][tiles][C], v_plane elements apart (more than frames*tiles*C if it is filled in parts) */
 typedef struct aopt_upsample_input {
     const struct __half *x;
     struct __half *v;
     int64_t v_plane, frames, H, W;
-    int C, phases;
+    int C, phases, tile;
 } aopt_upsample_input;
 AOPT_API aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, struct CUstream_st *stream, aopt_error *err);
-/* Three GEMMs: u from aopt_upsample_form, m fp16 [25*R*co]: [R][co] | [4][R][2co] | [4][R][4co].  blas as in aopt_cuda_tapgemm. */
+/* Three GEMMs: u from aopt_upsample_form, m fp16 [(2n+1)^2*R*co]: [R][co] | [2n][R][2co] | [n*n][R][4co].  blas as in aopt_cuda_tapgemm. */
 AOPT_API aopt_status aopt_cuda_upsample_gemm(struct cublasContext *blas, const struct __half *v, int64_t v_plane, const struct __half *u, struct __half *m,
-                                             int64_t R, int ci, int co, struct CUstream_st *stream, aopt_error *err);
+                                             int64_t R, int ci, int co, int tile, struct CUstream_st *stream, aopt_error *err);
 /* y = alpha * (sums of products) + bias + shortcut_scale * shortcut, and r of y.
    y          fp16 [frames][2H][2W][C]                  r       f32 [frames][2H][2W], or NULL
    shortcut   fp16 [.][H][W][shortcut_c], the stage's input, or NULL.  The official DupUp3D as an index: output frame f is
@@ -808,7 +809,7 @@ typedef struct aopt_upsample_output {
     struct __half *y;
     float *r;
     int64_t frames, H, W;
-    int C, norm_c;
+    int C, norm_c, tile;
 } aopt_upsample_output;
 AOPT_API aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, struct CUstream_st *stream, aopt_error *err);
 
