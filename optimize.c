@@ -340,7 +340,7 @@ enum { LATENT_SCALE, SCALES = 9 };
 
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
    that overhang the image, which at level 0 are many, and 3 dB more noise. */
-static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 2, 2 };
+static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 4, 4 };
 enum { UP_TILE_CHANNELS = 128 };                    /* input channels from which a layer takes its level's tile, else 2 */
 
 typedef enum scheme {
