@@ -668,7 +668,8 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 /* ---- Fast layers: fp16 operands, f32 arithmetic.
    A 3x3x3 causal convolution is three calls: input transform, tap GEMM, output transform.  Over height and width it is a
    2-D Winograd F(4x4,3x3), whose 36 products per 4x4 tile replace 144; the GEMM sums the three time taps.  Nearest-upsample
-   and its 3x3 convolution are the same three calls with 25 products per 2x2 low-resolution positions instead of 144.
+   and its 3x3 convolution are the same three calls with 25 products per 2x2 low-resolution positions instead of 144, or 81
+   per 4x4 instead of 576.
    Time convolutions, 1x1 shortcuts and the head use the GEMM directly.
    C        a multiple of 8; channels that are padding are zero; norm_c counts the others
    stream   what lies between convolutions, fp16 [T][H][W][C], may be kept times a power of two
@@ -712,14 +713,17 @@ AOPT_API aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *g, const aopt
 
 /* Weights, once per layer, in double: u = 2^s * sum over the taps of form[p][tap] * w[co][ci][t][tap], rounded to fp16, with
    the s that brings max|u| into [1/2, 1): far from fp16's limits on both sides. */
-enum { AOPT_WINO_PRODUCTS = 36, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_HEAD_PRODUCTS = 9, AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
+enum { AOPT_WINO_PRODUCTS = 36, AOPT_WINO6_PRODUCTS = 64, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_UPSAMPLE4_PRODUCTS = 81,
+       AOPT_HEAD_PRODUCTS = 9, AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
 typedef struct aopt_conv_form {
     const double *form; int products, taps;     /* host [products][taps]; taps 9 (3x3, row by row) or 1 */
     int frames_first;                           /* 0: u is [products][kt][co][ci]; 1: [kt][products][co][ci] */
 } aopt_conv_form;
-AOPT_API void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]);           /* 3x3x3 convolutions */
-AOPT_API void aopt_upsample_form(double form[AOPT_UPSAMPLE_PRODUCTS * 9]);   /* 3x3 after nearest-upsample, kt 1 */
-AOPT_API void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9]);           /* the head, frames_first */
+AOPT_API void aopt_wino_form_tile(int tile, double *form);                    /* 3x3x3 convolutions, [(tile+2)^2][9], tile 4 or 6 */
+AOPT_API void aopt_upsample_form_tile(int tile, double *form);                /* 3x3 after nearest-upsample, kt 1; [(2*tile+1)^2][9], tile 2 or 4 */
+AOPT_API void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9]);            /* the head, frames_first */
+AOPT_API void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]);            /* with tiles of 4 */
+AOPT_API void aopt_upsample_form(double form[AOPT_UPSAMPLE_PRODUCTS * 9]);    /* with tiles of 2 */
 /* w  device f32 [co][ci][kt][taps]    u  device fp16, products*kt*co*ci elements    *alpha = 2^-s
    Blocks, and allocates a little device memory meanwhile.  AOPT_E_VALUE: NaN or infinity among the weights. */
 AOPT_API aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *w, int co, int ci, int kt, struct __half *u, float *alpha, aopt_error *err);
@@ -746,21 +750,24 @@ AOPT_API aopt_status aopt_cuda_point_in(const float *x, int64_t x_channel, const
 AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, int64_t rows, int64_t columns, float scale, float out_scale,
                                             struct CUstream_st *stream, aopt_error *err);
 
-/* Winograd.  Tiles are 4x4 positions, ceil(H/4) rows of ceil(W/4), counted row by row; product p = 6*k + l, k along H, l along W.
+/* Winograd.  Tiles are m x m positions, m = 4 or 6, ceil(H/m) rows of ceil(W/m), counted row by row; n = m + 2; product p = n*k + l, k along H,
+   l along W.  6: 1.78 products a position instead of 2.25, and 13 dB more noise on white input.
    v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.
    x          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
    history    fp16 [2][H][W][C], the two frames before   r_history  f32 [2][H][W]; both NULL at the start of a clip: zeros
-   gamma      f32 [C], unused without r                  v          fp16 [36][frames + 2][tiles][C], history first
-   Then a tap GEMM with batch 36, rows = tiles, taps 3; then y = alpha * A^T m A + bias + residual, and r of y:
-   m          fp16 [36][frames][tiles][C]                bias       f32 [C]
+   gamma      f32 [C], unused without r                  v          fp16 [n*n][frames + 2][tiles][C], history first
+   Then a tap GEMM with batch n*n, rows = tiles, taps 3; then y = alpha * A^T m A + bias + residual, and r of y:
+   m          fp16 [n*n][frames][tiles][C]               bias       f32 [C]
    residual   fp16 [frames][H][W][C] in y's scale, or NULL; may be y
-   y          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL */
+   y          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
+   gamma      f32 [C], or NULL; then y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding, and r is unused;
+              C <= 512, with m = 6 <= 256.                m = 6 takes inputs with r alone. */
 typedef struct aopt_wino_input {
     const struct __half *x, *history;
     const float *r, *r_history, *gamma;
     struct __half *v;
     int64_t frames, H, W;
-    int C;
+    int C, tile;
 } aopt_wino_input;
 typedef struct aopt_wino_output {
     const struct __half *m;
@@ -770,34 +777,31 @@ typedef struct aopt_wino_output {
     struct __half *y;
     float *r;
     int64_t frames, H, W;
-    int C, norm_c;
+    int C, norm_c, tile;
+    const float *gamma;
 } aopt_wino_output;
 AOPT_API aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, struct CUstream_st *stream, aopt_error *err);
-/* The same with tiles of `tile` positions along an axis: n = (tile + 2)^2 products instead of 36, form[n * 9].
-   4: 2.25 products a position    5: 1.96, 6 dB more noise, only with r    6: 1.78, 13 dB more noise, only with r
-   gamma      f32 [C] or NULL: y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding; C <= 512, r of the output unused */
-AOPT_API void aopt_wino_form_tile(int tile, double *form);
-AOPT_API aopt_status aopt_cuda_wino_input_tile(const aopt_wino_input *a, int tile, struct CUstream_st *stream, aopt_error *err);
-AOPT_API aopt_status aopt_cuda_wino_output_tile(const aopt_wino_output *a, int tile, const float *gamma, struct CUstream_st *stream, aopt_error *err);
 
-/* Nearest-upsample by 2 and its 3x3 convolution, H W the low resolution.  Centres are the even low-resolution positions,
-   (H/2 + 1) rows of (W/2 + 1): centre (i, j) is position (2i, 2j) and makes output rows 4i-1 .. 4i+2, columns 4j-1 .. 4j+2.
-   R = frames * centres.
-   v[k] = the nine combinations of x around each centre (see aopt_upsample_form's definition), xx | xa xb ax bx | aa ab ba bb:
+/* Nearest-upsample by 2 and its 3x3 convolution, H W the low resolution, in tiles of 2x2 or 4x4 low-resolution positions: n = 2 or 4.
+   (H/n + 1) rows of (W/n + 1) tiles: tile (i, j) reads low-resolution rows n*i-1 .. n*i+n-1 and makes output rows 2n*i-1 .. 2n*i+2n-2,
+   columns likewise.  R = frames * tiles.  4: 81 products per 8x8 outputs instead of 25 per 4x4, and about 3 dB more noise on white input.
+   v[k] = the (n+1)^2 combinations of a tile's window (see aopt_upsample_form's definition), in the order 00 | 01 .. 0n 10 .. n0 | 11 .. 1n 21 .. nn:
    x         fp16 [frames/phases][H][W][phases*C]: frame f is phase f % phases of the channels, as a time convolution
              that doubles the frames leaves them; phases 1: [frames][H][W][C]
-   v         fp16 [9] planes of [frames][centres][C], v_plane elements apart (more than frames*centres*C if it is filled in parts) */
+   v         fp16 [(n+1)^2] planes of [frames][tiles][C], v_plane elements apart (more than frames*tiles*C if it is filled in parts) */
 typedef struct aopt_upsample_input {
     const struct __half *x;
     struct __half *v;
     int64_t v_plane, frames, H, W;
-    int C, phases;
+    int C, phases, tile;
 } aopt_upsample_input;
 AOPT_API aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, struct CUstream_st *stream, aopt_error *err);
-/* Three GEMMs: u from aopt_upsample_form, m fp16 [25*R*co]: [R][co] | [4][R][2co] | [4][R][4co].  blas as in aopt_cuda_tapgemm. */
+/* Three GEMMs: u from aopt_upsample_form, m fp16 [(2n+1)^2*R*co]: [R][co] | [2n][R][2co] | [n*n][R][4co].  blas as in aopt_cuda_tapgemm. */
+AOPT_API aopt_status aopt_cuda_upsample_gemm_tile(struct cublasContext *blas, const struct __half *v, int64_t v_plane, const struct __half *u, struct __half *m,
+                                                  int64_t R, int ci, int co, int tile, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_upsample_gemm(struct cublasContext *blas, const struct __half *v, int64_t v_plane, const struct __half *u, struct __half *m,
-                                             int64_t R, int ci, int co, struct CUstream_st *stream, aopt_error *err);
+                                             int64_t R, int ci, int co, struct CUstream_st *stream, aopt_error *err);     /* with tiles of 2 */
 /* y = alpha * (sums of products) + bias + shortcut_scale * shortcut, and r of y.
    y          fp16 [frames][2H][2W][C]                  r       f32 [frames][2H][2W], or NULL
    shortcut   fp16 [.][H][W][shortcut_c], the stage's input, or NULL.  The official DupUp3D as an index: output frame f is
@@ -814,7 +818,7 @@ typedef struct aopt_upsample_output {
     struct __half *y;
     float *r;
     int64_t frames, H, W;
-    int C, norm_c;
+    int C, norm_c, tile;
 } aopt_upsample_output;
 AOPT_API aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, struct CUstream_st *stream, aopt_error *err);
 

@@ -330,8 +330,11 @@ typedef struct tuning {
     int outer;                          /* latent frames that go through level 0 together; at least chunk */
 } tuning;
 static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 4 };
-/* Outputs of a Winograd tile along an axis, by level: 4, 5 or 6, with 2.25, 1.96, 1.78 products an output and noise of 0, 6, 13 dB; narrow layers keep 4. */
+/* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
 static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 4, 4 };
+/* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
+   that overhang the image, which at level 0 are many, and 3 dB more noise. */
+static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 2, 2 };
 enum { WIDE_C = 128 };                              /* channels from which a layer takes its level's tile */
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
@@ -347,7 +350,7 @@ typedef enum scheme {
     POINT,          /* 1x1 */
     QKV, ATTEND, PROJECT,
     TIME,           /* 3x1x1 */
-    UPSAMPLE,       /* nearest 2x and 3x3 as 25 products, and the stage's shortcut */
+    UPSAMPLE,       /* nearest 2x and 3x3 as 25 products per 2x2 positions or 81 per 4x4, and the stage's shortcut */
     HEAD            /* 3x3x3 to 12 channels, clamp, video */
 } scheme;
 
@@ -361,6 +364,7 @@ typedef struct layer {
     int groups;                         /* parts of the output channels that are padded each on its own */
     int in_scale, out_scale;            /* NONE: normalised, or not kept times anything */
     int shortcut, ratio, factor_t;      /* UPSAMPLE: the buffer of the stage's input, its channels over the output's, frames per frame */
+    int up_tile;                        /* UPSAMPLE: 2 or 4 */
     int ci, co, norm_co;                /* channels, padded to multiples of 8; norm_co: real ones of the output */
     int shortcut_c;
     int64_t H, W;                       /* of the input */
@@ -410,8 +414,11 @@ static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int pad8(int c) { return (c + 7) / 8 * 8; }
 static int64_t tiles_of(const layer *l) { return div_up(l->H, l->tile) * div_up(l->W, l->tile); }
 static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2); }
-static int64_t centres_of(const layer *l) { return (l->H / 2 + 1) * (l->W / 2 + 1); }
 static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
+/* Of an upsampling: tiles of a frame, combinations of a tile's input, products. */
+static int64_t up_tiles_of(const layer *l) { return (l->H / l->up_tile + 1) * (l->W / l->up_tile + 1); }
+static int up_planes_of(const layer *l) { return (l->up_tile + 1) * (l->up_tile + 1); }
+static int up_products_of(const layer *l) { return (2 * l->up_tile + 1) * (2 * l->up_tile + 1); }
 
 /* ---- the plan ---- */
 
@@ -467,6 +474,7 @@ static void make_plan(gpu *g, const aopt_vae *vae)
         if (s->factor_t == 2) add_layer(g, TIME, "time conv", i, Y + i, T + i, &s->time_conv, NULL);
         l = add_layer(g, UPSAMPLE, "upsample", i, Y + i, X + i + 1, &s->resample, NULL);
         l->shortcut = X + i; l->shortcut_c = pad8(s->ci); l->ratio = s->ci / s->co; l->factor_t = s->factor_t; l->out_scale = 1 + 2 * (i + 1);
+        l->up_tile = l->ci >= WIDE_C ? up_tile[i] : 2;
     }
     l = add_layer(g, HEAD, "head", i, Y + i, NONE, &d->head_conv, &d->head_norm); l->out_scale = NONE; l->x_is_dead = 1;
 }
@@ -490,7 +498,7 @@ static int64_t work_bytes(const layer *l, int64_t n)
     const int64_t P = l->H * l->W;
     switch (l->how) {
         case WINOGRAD: return align(2 * products_of(l) * (n + 2) * tiles_of(l) * l->ci) + 2 * products_of(l) * n * tiles_of(l) * l->co;
-        case UPSAMPLE: return align(18 * n * centres_of(l) * l->ci) + 50 * n * centres_of(l) * l->co;
+        case UPSAMPLE: return align(2 * up_planes_of(l) * n * up_tiles_of(l) * l->ci) + 2 * up_products_of(l) * n * up_tiles_of(l) * l->co;
         case HEAD:     return align(2 * (n + 2) * P * l->ci) + 2 * n * P * AOPT_HEAD_ROW;
         case QKV:      return 2 * n * P * l->ci;
         case PROJECT:  return 2 * n * P * l->co;
@@ -505,7 +513,7 @@ static int64_t weights_n(const layer *l)
     const int64_t pair = (int64_t)l->co * l->ci;
     switch (l->how) {
         case WINOGRAD: return 3 * products_of(l) * pair;
-        case UPSAMPLE: return AOPT_UPSAMPLE_PRODUCTS * pair;
+        case UPSAMPLE: return up_products_of(l) * pair;
         case HEAD:     return 27 * 12 * (int64_t)l->ci;
         case TIME:     return 3 * pair;
         case POINT: case QKV: case PROJECT: return pair;
@@ -698,19 +706,19 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         else if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
         in.gamma = r ? g->params + l->gamma_at : NULL;
         in.v = (__half *)work(g, l);
-        in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci;
+        in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.tile = l->tile;
         out.m = (__half *)(work(g, l) + align(2 * products_of(l) * (n + 2) * tiles * l->ci));
         out.alpha = alpha_of(g, l);
         out.bias = g->params + l->bias_at;
         out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
         out.y = y + f * P * l->co;
         out.r = g->r[l->to] + f * P;
-        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
-        st = aopt_cuda_wino_input_tile(&in, l->tile, 0, err);
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile;
+        st = aopt_cuda_wino_input(&in, 0, err);
         lap(g, l, "input", 0.0);
         if (!st) st = gemm(g, products_of(l), n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
         lap(g, l, "gemm", 6.0 * products_of(l) * (double)(n * tiles) * l->co * l->ci);
-        if (!st) st = aopt_cuda_wino_output_tile(&out, l->tile, NULL, 0, err);
+        if (!st) st = aopt_cuda_wino_output(&out, 0, err);
         lap(g, l, "output", 0.0);
     }
     if (!st) st = keep(l->history, x, F, 2 * P * l->ci, c->first, err);
@@ -743,11 +751,11 @@ static int64_t stage_frame(const layer *l, const chunk *c) { return l->level ? 0
 /* Frames f to f+n of the upsampling's input into v. */
 static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, const chunk *c, __half *v, aopt_error *err)
 {
-    const int64_t P = l->H * l->W, R = centres_of(l), plane = n * R * l->ci;
+    const int64_t P = l->H * l->W, R = up_tiles_of(l), plane = n * R * l->ci;
     aopt_upsample_input in;
     aopt_status st = AOPT_OK;
     memset(&in, 0, sizeof in);
-    in.v = v; in.v_plane = plane; in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.phases = l->factor_t;
+    in.v = v; in.v_plane = plane; in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.phases = l->factor_t; in.tile = l->up_tile;
     if (l->factor_t == 1) in.x = data(g, l, l->from, l->ci) + f * P * l->ci;
     else if (!c->first) in.x = g->buffer[T + l->level] + (f + 2 * stage_frame(l, c) - (!l->level && c->outer_first ? 2 : 0)) * P * l->ci;
     else if (f) in.x = g->buffer[T + l->level] + (f - 1) * P * l->ci;
@@ -765,14 +773,14 @@ static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, 
 
 static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_error *err)
 {
-    const int64_t P = l->H * l->W, F = c->frames[l->level + 1], R = centres_of(l), skip = c->first ? l->factor_t - 1 : 0;
+    const int64_t P = l->H * l->W, F = c->frames[l->level + 1], R = up_tiles_of(l), skip = c->first ? l->factor_t - 1 : 0;
     aopt_status st = AOPT_OK;
     int64_t f, n;
     for (f = 0; f < F && !st; f += n) {
         __half *v = (__half *)work(g, l), *m;
         aopt_upsample_output out;
         n = least(l->part - (f == 0 ? skip : 0), F - f);        /* parts start at the earlier frame of a pair */
-        m = (__half *)(work(g, l) + align(18 * n * R * l->ci));
+        m = (__half *)(work(g, l) + align(2 * up_planes_of(l) * n * R * l->ci));
         memset(&out, 0, sizeof out);
         out.m = m; out.alpha = alpha_of(g, l); out.bias = g->params + l->bias_at;
         out.shortcut = g->buffer[l->shortcut] + (stage_frame(l, c) + (f + skip) / l->factor_t) * P * l->shortcut_c;
@@ -780,11 +788,11 @@ static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_err
         out.shortcut_c = l->shortcut_c; out.ratio = l->ratio;
         out.factor_t = l->factor_t; out.skip = (int)((f + skip) % l->factor_t);
         out.y = g->buffer[l->to] + f * 4 * P * l->co; out.r = g->r[l->to] + f * 4 * P;
-        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->up_tile;
         st = upsample_input(g, l, f, n, c, v, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = aopt_cuda_upsample_gemm(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, 0, err);
-        lap(g, l, "gemm", 50.0 * (double)(n * R) * l->co * l->ci);
+        if (!st) st = aopt_cuda_upsample_gemm_tile(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, l->up_tile, 0, err);
+        lap(g, l, "gemm", 2.0 * up_products_of(l) * (double)(n * R) * l->co * l->ci);
         if (!st) st = aopt_cuda_upsample_output(&out, 0, err);
         lap(g, l, "output", 0.0);
     }
@@ -942,7 +950,7 @@ static void pad_weights(const layer *l, const float *w, float *out)
 /* u of a layer.  host: room for the weights twice. */
 static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
 {
-    static double wino[64 * 9], up[AOPT_UPSAMPLE_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    static double wino[AOPT_WINO6_PRODUCTS * 9], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
     const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
     float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
     aopt_conv_form form;
@@ -956,7 +964,7 @@ static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err
     form.taps = l->w->kh * l->w->kw;
     form.products = 1; form.form = &one;
     if (l->how == WINOGRAD) { aopt_wino_form_tile(l->tile, wino); form.form = wino; form.products = products_of(l); }
-    if (l->how == UPSAMPLE) { aopt_upsample_form(up); form.form = up; form.products = AOPT_UPSAMPLE_PRODUCTS; }
+    if (l->how == UPSAMPLE) { aopt_upsample_form_tile(l->up_tile, up); form.form = up; form.products = up_products_of(l); }
     if (l->how == HEAD) { aopt_head_form(head); form.form = head; form.products = AOPT_HEAD_PRODUCTS; form.frames_first = 1; }
     st = aopt_cuda_conv_weights(&form, (const float *)g->space, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
     return st ? aopt_fail(err, st, "%s: %.400s", l->w->weight->name ? l->w->weight->name : "weight", why.message) : AOPT_OK;

@@ -103,7 +103,7 @@ static void test_upsample_form(void)
 {
     double form[225];
     vec x = random_vec(25, 1, 1), w = random_vec(9, 2, 1);      /* 3x3 low-resolution positions inside 5x5 */
-    aopt_upsample_form(form);
+    aopt_upsample_form_tile(2, form);
     for (int y = 3; y < 7; y++)                                 /* centre (2,2): outputs 3..6 */
         for (int z = 3; z < 7; z++) {
             double want = 0, got = 0;
@@ -120,6 +120,75 @@ static void test_upsample_form(void)
                 got += u * v;
             }
             CHECK(fabs(got - want) < 1e-13, "output %d,%d: %.6f, want %.6f", y, z, got, want);
+        }
+}
+static void test_upsample4_matrices(void)
+{
+    double at[4][5], g[2][5][3], bt[5][5];
+    aopt__upsample4_matrices(at, g, bt);
+    for (int y = 0; y < 8; y++)                                 /* output 2i-1+y from low-resolution positions i-1 .. i+3 */
+        for (int tap = 0; tap < 3; tap++)
+            for (int d = 0; d < 5; d++) {
+                double sum = 0;
+                for (int p = 0; p < 5; p++) sum += at[y / 2][p] * g[y % 2][p][tap] * bt[p][d];
+                CHECK(fabs(sum - (d == (y + tap) / 2)) < 1e-13, "y%d w%d d%d: %.3g", y, tap, d, sum);
+            }
+    for (int p = 0; p < 5; p++) {
+        double row = 0, top = 0;
+        for (int d = 0; d < 5; d++) row += bt[p][d] * bt[p][d];
+        for (int i = 0; i < 4; i++) top = std::max(top, fabs(at[i][p]));
+        CHECK(row > 0.9 && row < 1.1 && top >= 1 && top < 2.2, "row %d of B^T has squared norm %.3f, column of A^T goes up to %.3f", p, row, top);
+    }
+    for (int tap = 0; tap < 3; tap++) CHECK(g[0][0][tap] == g[1][0][tap], "the filters differ at the point 1");
+}
+
+/* Of a tile of 2 or 4: the coefficient of product p in output (y, x); of plane p in the combination of window position (y, x). */
+static double upsample_at(int tile, int p, int y, int x)
+{
+    double at[4][5], g[2][5][3], bt[5][5];
+    int k, f, l, e;
+    if (tile == 2) {
+        const int py = aopt__upsample_product[p] / 5, px = aopt__upsample_product[p] % 5;
+        return (!py || py == y + 1) && (!px || px == x + 1);
+    }
+    aopt__upsample4_matrices(at, g, bt);
+    aopt__upsample4_product(p, &k, &f, &l, &e);
+    return (k && f != y % 2) || (l && e != x % 2) ? 0.0 : at[y / 2][k] * at[x / 2][l];
+}
+static double upsample_bt(int tile, int p, int y, int x)
+{
+    static const double kind[3][3] = { { 0, 1, 0 }, { 1, -1, 0 }, { 0, 1, -1 } };
+    const int k = p <= tile ? 0 : p <= 2 * tile ? p - tile : (p - 1 - 2 * tile) / tile + 1, l = p <= tile ? p : p <= 2 * tile ? 0 : (p - 1 - 2 * tile) % tile + 1;
+    double at[4][5], g[2][5][3], bt[5][5];
+    if (tile == 2) return kind[k][y] * kind[l][x];
+    aopt__upsample4_matrices(at, g, bt);
+    return bt[k][y] * bt[l][x];
+}
+/* The plane of product p, the width of the plane's rows in channels, and where in a row p is. */
+static void upsample_plane(int tile, int p, int *plane, int *wide, int *at)
+{
+    *wide = p < 1 ? 1 : p < 1 + 4 * tile ? 2 : 4;
+    *plane = p < 1 ? 0 : p < 1 + 4 * tile ? 1 + (p - 1) / 2 : 1 + 2 * tile + (p - 1 - 4 * tile) / 4;
+    *at = p < 1 ? 0 : p < 1 + 4 * tile ? (p - 1) % 2 : (p - 1 - 4 * tile) % 4;
+}
+static void test_upsample4_form(void)
+{
+    double form[81 * 9];
+    vec x = random_vec(25, 1, 1), w = random_vec(9, 2, 1);      /* the window */
+    aopt_upsample_form_tile(4, form);
+    for (int y = 0; y < 8; y++)
+        for (int z = 0; z < 8; z++) {
+            double want = 0, got = 0;
+            for (int k = 0; k < 9; k++) want += w[(size_t)k] * x[(size_t)((y + k / 3) / 2 * 5 + (z + k % 3) / 2)];
+            for (int p = 0; p < 81; p++) {
+                double u = 0, v = 0;
+                int plane, wide, at;
+                upsample_plane(4, p, &plane, &wide, &at);
+                for (int k = 0; k < 9; k++) u += form[p * 9 + k] * w[(size_t)k];
+                for (int k = 0; k < 25; k++) v += upsample_bt(4, plane, k / 5, k % 5) * x[(size_t)k];
+                got += upsample_at(4, p, y, z) * u * v;
+            }
+            CHECK(fabs(got - want) < 1e-12, "output %d,%d: %.6f, want %.6f", y, z, got, want);
         }
 }
 
@@ -257,12 +326,12 @@ static vec weights_ref(const vec &w, const aopt_conv_form &f, int co, int ci, in
 }
 static void test_conv_weights(void)
 {
-    static double wino[36 * 9], up[25 * 9], head[9 * 9];
+    static double wino[36 * 9], up[25 * 9], up4[81 * 9], head[9 * 9];
     const double one = 1.0;
-    aopt_wino_form(wino); aopt_upsample_form(up); aopt_head_form(head);
-    const aopt_conv_form forms[] = { { wino, 36, 9, 0 }, { up, 25, 9, 0 }, { head, 9, 9, 1 }, { &one, 1, 1, 0 } };
+    aopt_wino_form_tile(4, wino); aopt_upsample_form_tile(2, up); aopt_upsample_form_tile(4, up4); aopt_head_form(head);
+    const aopt_conv_form forms[] = { { wino, 36, 9, 0 }, { up, 25, 9, 0 }, { up4, 81, 9, 0 }, { head, 9, 9, 1 }, { &one, 1, 1, 0 } };
     for (const aopt_conv_form &f : forms) {
-        const int co = 10, ci = 24, kt = f.products == 25 ? 1 : 3;
+        const int co = 10, ci = 24, kt = f.products == 25 || f.products == 81 ? 1 : 3;
         vec w = random_vec((int64_t)co * ci * kt * f.taps, 21, 0.01);
         for (double &x : w) x = (double)(float)x;
         vec u = weights_ref(w, f, co, ci, kt);
@@ -379,8 +448,9 @@ static void test_wino_input(void)
             a.x = dx.p + 2 * P * C; a.history = mode & 2 ? dx.p : NULL;
             if (mode & 1) { a.r = dr.p + 2 * P; a.r_history = mode & 2 ? dr.p : NULL; }
             a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C;
-            if (w.m > 4 && !a.r) { CHECK(aopt_cuda_wino_input_tile(&a, w.m, 0, &err) == AOPT_E_ARG, "tiles of %d without a norm", w.m); continue; }
-            CALL(aopt_cuda_wino_input_tile(&a, w.m, 0, &err));
+            a.tile = w.m;
+            if (w.m > 4 && !a.r) { CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "tiles of %d without a norm", w.m); continue; }
+            CALL(aopt_cuda_wino_input(&a, 0, &err));
             CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
         }
 }
@@ -400,8 +470,8 @@ static void test_wino_output(void)
             aopt_wino_output a;
             memset(&a, 0, sizeof a);
             a.m = dm.p; a.alpha = 0.125f; a.bias = db.p; a.residual = mode & 1 ? dres.p : NULL; a.y = dy.p; a.r = mode & 2 ? dr.p : NULL;
-            a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1;
-            CALL(aopt_cuda_wino_output_tile(&a, w.m, NULL, 0, &err));
+            a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1; a.tile = w.m;
+            CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
             const vec r = norm_ref(dy.get(), C, C - 1);
             if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
@@ -412,8 +482,9 @@ static void test_wino_output(void)
             emulated = act;
             round_half(emulated);
             dy.poison();
-            if (C > (w.m == 6 ? 256 : 512)) { CHECK(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
-            CALL(aopt_cuda_wino_output_tile(&a, w.m, dg.p, 0, &err));
+            a.gamma = dg.p;
+            if (C > (w.m == 6 ? 256 : 512)) { CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
+            CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, act, "activation, T %d H %d W %d C %d mode %d", T, H, W, C, mode);
         }
 }
@@ -486,7 +557,7 @@ static void wino_conv(int tile)
 
     aopt_wino_input in; aopt_tapgemm g; aopt_wino_output out;
     memset(&in, 0, sizeof in); memset(&g, 0, sizeof g); memset(&out, 0, sizeof out);
-    in.x = dx.p; in.r = dr.p; in.gamma = dg.p; in.v = dv.p; in.frames = T; in.H = H; in.W = W; in.C = ci;
+    in.x = dx.p; in.r = dr.p; in.gamma = dg.p; in.v = dv.p; in.frames = T; in.H = H; in.W = W; in.C = ci; in.tile = out.tile = tile;
     g.batch = products; g.frames = T; g.rows = tiles; g.n = co; g.k = ci; g.taps = 3; g.alpha = 1.0f;
     g.a = dv.p; g.a_row = ci; g.a_batch = (int64_t)(T + 2) * tiles * ci;
     g.w = du.p; g.w_row = ci; g.w_batch = (int64_t)3 * co * ci;
@@ -496,9 +567,9 @@ static void wino_conv(int tile)
     for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 3); path++) {         /* wgmma, cuBLAS, then again the first path */
         cublasHandle_t h = path == 1 || !aopt_cuda_has_wgmma() ? blas : NULL;
         dv.poison(); dm.poison(); dy.poison();
-        CALL(aopt_cuda_wino_input_tile(&in, tile, 0, &err));
+        CALL(aopt_cuda_wino_input(&in, 0, &err));
         CALL(aopt_cuda_tapgemm(h, &g, 0, &err));
-        CALL(aopt_cuda_wino_output_tile(&out, tile, NULL, 0, &err));
+        CALL(aopt_cuda_wino_output(&out, 0, &err));
         CHECK_SNR(dy.get(), emulated[h != NULL], exact, "convolution, tiles of %d, path %d", tile, path);
         printf("    convolution, tiles of %d, through %s: %.2f dB, emulation %.2f dB\n", tile, h ? "cuBLAS" : "wgmma", snr(dy.get(), exact), snr(emulated[h != NULL], exact));
         if (path == 0) first = dy.raw();
@@ -513,9 +584,9 @@ static void wino_conv(int tile)
         if (t) { in.frames = g.frames = out.frames = T - 2; g.a_batch = (int64_t)T * tiles * ci; g.c_batch = (int64_t)(T - 2) * tiles * co; }
         in.x = dx.p + (int64_t)t * P * ci; in.r = dr.p + (int64_t)t * P; out.y = dy.p + (int64_t)t * P * co; out.r = dry.p + (int64_t)t * P;
         if (t) { in.history = in.x - 2 * P * ci; in.r_history = in.r - 2 * P; }
-        CALL(aopt_cuda_wino_input_tile(&in, tile, 0, &err));
+        CALL(aopt_cuda_wino_input(&in, 0, &err));
         CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
-        CALL(aopt_cuda_wino_output_tile(&out, tile, NULL, 0, &err));
+        CALL(aopt_cuda_wino_output(&out, 0, &err));
     }
     CHECK(same_bits(first, dy.raw()), "tiles of %d: chunks of 2 and %d frames differ from one of %d", tile, T - 2, T);
 }
@@ -534,7 +605,8 @@ static void test_wino_large_activations(void)
     for (int tile = 4; tile <= 6; tile += 2) {
         double top = 0;
         dv.poison();
-        CALL(aopt_cuda_wino_input_tile(&a, tile, 0, &err));
+        a.tile = tile;
+        CALL(aopt_cuda_wino_input(&a, 0, &err));
         const vec v = dv.get();
         for (int64_t i = 0; i < (int64_t)(tile + 2) * (tile + 2) * 3 * 4 * C; i++) top = v[(size_t)i] == v[(size_t)i] ? std::max(top, fabs(v[(size_t)i])) : INFINITY;
         CHECK(top > 5 && top < 600, "tiles of %d: largest transformed value %g", tile, top);
@@ -542,40 +614,38 @@ static void test_wino_large_activations(void)
 }
 
 /* ---- upsample -------------------------------------------------------------------------------------- */
-static vec upsample_input_ref(const vec &x, int frames, int phases, int H, int W, int C)
+static vec upsample_input_ref(const vec &x, int frames, int phases, int H, int W, int C, int tile)
 {
-    static const int order[9][2] = { { 0, 0 }, { 0, 1 }, { 0, 2 }, { 1, 0 }, { 2, 0 }, { 1, 1 }, { 1, 2 }, { 2, 1 }, { 2, 2 } };
-    static const double kind[3][3] = { { 0, 1, 0 }, { 1, -1, 0 }, { 0, 1, -1 } };
-    const int ch = H / 2 + 1, cw = W / 2 + 1;
-    vec v((size_t)9 * frames * ch * cw * C);
-    for (int p = 0; p < 9; p++) for (int f = 0; f < frames; f++) for (int t = 0; t < ch * cw; t++) for (int c = 0; c < C; c++) {
+    const int th = H / tile + 1, tw = W / tile + 1, window = tile + 1, planes = window * window;
+    vec v((size_t)planes * frames * th * tw * C), bt((size_t)planes * planes);
+    for (int i = 0; i < planes * planes; i++) bt[(size_t)i] = upsample_bt(tile, i / planes, i % planes / window, i % planes % window);
+    for (int p = 0; p < planes; p++) for (int f = 0; f < frames; f++) for (int t = 0; t < th * tw; t++) for (int c = 0; c < C; c++) {
         double s = 0;
-        for (int k = 0; k < 9; k++) {
-            const int y = t / cw * 2 + k / 3 - 1, z = t % cw * 2 + k % 3 - 1;
+        for (int k = 0; k < planes; k++) {
+            const int y = t / tw * tile + k / window - 1, z = t % tw * tile + k % window - 1;
             if (y < 0 || y >= H || z < 0 || z >= W) continue;
-            s += kind[order[p][0]][k / 3] * kind[order[p][1]][k % 3] * x[((((size_t)(f / phases) * H + y) * W + z) * phases + f % phases) * C + c];
+            s += bt[(size_t)(p * planes + k)] * x[((((size_t)(f / phases) * H + y) * W + z) * phases + f % phases) * C + c];
         }
-        v[(((size_t)p * frames + f) * ch * cw + t) * C + c] = s;
+        v[(((size_t)p * frames + f) * th * tw + t) * C + c] = s;
     }
     return v;
 }
 /* From the products in the GEMMs' layout; shortcut and bias as the kernel's contract says. */
 static vec upsample_output_ref(const vec &m, const aopt_upsample_output &a, const vec &bias, const vec &shortcut)
 {
-    const int H = (int)a.H, W = (int)a.W, C = a.C, cw = W / 2 + 1, ch = H / 2 + 1;
-    const size_t R = (size_t)a.frames * ch * cw;
-    vec y((size_t)a.frames * 4 * H * W * C);
+    const int H = (int)a.H, W = (int)a.W, C = a.C, out = 2 * a.tile, tw = W / a.tile + 1, th = H / a.tile + 1, products = (out + 1) * (out + 1);
+    const size_t R = (size_t)a.frames * th * tw;
+    vec y((size_t)a.frames * 4 * H * W * C), at((size_t)products * out * out);
+    for (size_t i = 0; i < at.size(); i++) at[i] = upsample_at(a.tile, (int)i % products, (int)i / products / out, (int)i / products % out);
     for (size_t i = 0; i < y.size(); i++) {
         const int c = (int)(i % C), z = (int)(i / C % (2 * W)), q = (int)(i / C / (2 * W) % (2 * H)), f = (int)(i / C / (2 * W) / (2 * H));
-        const int cy = (q + 1) / 4, cx = (z + 1) / 4, py = (q + 1) % 4 + 1, px = (z + 1) % 4 + 1;
-        const size_t row = ((size_t)f * ch + cy) * cw + cx;
+        const size_t row = ((size_t)f * th + (q + 1) / out) * tw + (z + 1) / out, inside = (size_t)((q + 1) % out * out + (z + 1) % out);
         double s = 0;
-        for (int p = 0; p < 25; p++) {
-            const int uy = aopt__upsample_product[p] / 5, ux = aopt__upsample_product[p] % 5;
-            if ((uy && uy != py) || (ux && ux != px)) continue;
-            if (p == 0) s += m[row * C + c];
-            else if (p < 9) s += m[R * C + ((size_t)((p - 1) / 2) * R + row) * 2 * C + (p - 1) % 2 * C + c];
-            else s += m[9 * R * C + ((size_t)((p - 9) / 4) * R + row) * 4 * C + (p - 9) % 4 * C + c];
+        for (int p = 0, plane, wide, column; p < products; p++) {
+            const double k = at[inside * products + p];
+            if (k == 0.0) continue;
+            upsample_plane(a.tile, p, &plane, &wide, &column);
+            s += k * m[(size_t)(p - column) * R * C + row * wide * C + column * C + c];
         }
         const int u = (f + a.skip) % a.factor_t, t = (f + a.skip) / a.factor_t, repeat = 4 * a.factor_t / a.ratio;
         const int src = ((c * a.factor_t + u) * 4 + q % 2 * 2 + z % 2) / repeat;      /* the official formula */
@@ -584,39 +654,39 @@ static vec upsample_output_ref(const vec &m, const aopt_upsample_output &a, cons
     }
     return y;
 }
-static void test_upsample(void)
+static void upsample_cases(int tile)
 {
     /* H, W, C, frames out, shortcut channels, factor_t, skip */
     static const int cases[][7] = { { 5, 6, 24, 2, 24, 2, 0 }, { 4, 3, 16, 3, 32, 1, 0 }, { 6, 9, 40, 3, 40, 2, 1 }, { 2, 1, 16, 2, 32, 2, 0 },
-                                    { 3, 4, 72, 2, 144, 2, 0 }, { 2, 3, 520, 1, 1040, 1, 0 }, { 1, 1, 8, 1, 0, 1, 0 } };
-    static double form[25 * 9];
-    const aopt_conv_form f = { form, 25, 9, 0 };
-    aopt_upsample_form(form);
+                                    { 3, 4, 72, 2, 144, 2, 0 }, { 2, 3, 520, 1, 1040, 1, 0 }, { 1, 1, 8, 1, 0, 1, 0 },
+                                    { 1, 9, 136, 1, 136, 1, 0 }, { 11, 1, 8, 1, 16, 1, 0 }, { 8, 12, 24, 1, 0, 1, 0 } };
+    static double form[81 * 9];
+    const int products = (2 * tile + 1) * (2 * tile + 1), planes = (tile + 1) * (tile + 1);
+    const aopt_conv_form f = { form, products, 9, 0 };
+    aopt_upsample_form_tile(tile, form);
     for (const int *s : cases) {
         const int H = s[0], W = s[1], C = s[2], T = s[3], sc = s[4], ft = s[5], skip = s[6], phases = T % 2 ? 1 : 2;
-        const int R = T * (H / 2 + 1) * (W / 2 + 1), st = (T + skip + ft - 1) / ft;
+        const int R = T * (H / tile + 1) * (W / tile + 1), st = (T + skip + ft - 1) / ft;
         const vec x = random_half((int64_t)T * H * W * C, 71, 1.0), shortcut = random_half((int64_t)st * H * W * std::max(sc, 1), 72, 1.0), bias = random_half(C, 73, 0.1);
         vec w = random_vec((int64_t)C * C * 9, 74, 0.05);
         for (double &q : w) q = (double)(float)q;
-        device<__half> dx(x), ds(shortcut), du((int64_t)25 * C * C), dv((int64_t)9 * R * C), dm((int64_t)25 * R * C), dy((int64_t)T * 4 * H * W * C);
+        device<__half> dx(x), ds(shortcut), du((int64_t)products * C * C), dv((int64_t)planes * R * C), dm((int64_t)products * R * C), dy((int64_t)T * 4 * H * W * C);
         device<float> dw(w), db(bias), dr((int64_t)T * 4 * H * W);
         float alpha = 0;
         CALL(aopt_cuda_conv_weights(&f, dw.p, C, C, 1, du.p, &alpha, &err));
-        vec v = upsample_input_ref(x, T, phases, H, W, C), u = weights_ref(w, f, C, C, 1), m;
+        vec v = upsample_input_ref(x, T, phases, H, W, C, tile), u = weights_ref(w, f, C, C, 1), m;
         const vec v_exact = v;
         for (double &q : u) q /= alpha;
         round_half(v); round_half(u);
-        int plane = 0, product = 0;
-        static const int batch[3] = { 1, 4, 4 }, wide[3] = { 1, 2, 4 };
-        for (int g = 0; g < 3; g++)
-            for (int b = 0; b < batch[g]; b++, plane++, product += wide[g]) {
-                const vec part = emulated_gemm(vec(v.begin() + (int64_t)plane * R * C, v.begin() + (int64_t)(plane + 1) * R * C),
-                                               vec(u.begin() + (int64_t)product * C * C, u.begin() + (int64_t)(product + wide[g]) * C * C), 1, 1, R, wide[g] * C, C, 1, false);
-                m.insert(m.end(), part.begin(), part.end());
-            }
+        for (int p = 0, plane, wide, at; p < products; p += wide) {
+            upsample_plane(tile, p, &plane, &wide, &at);
+            const vec part = emulated_gemm(vec(v.begin() + (int64_t)plane * R * C, v.begin() + (int64_t)(plane + 1) * R * C),
+                                           vec(u.begin() + (int64_t)p * C * C, u.begin() + (int64_t)(p + wide) * C * C), 1, 1, R, wide * C, C, 1, false);
+            m.insert(m.end(), part.begin(), part.end());
+        }
         aopt_upsample_input in; aopt_upsample_output out;
         memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
-        in.x = dx.p; in.v = dv.p; in.v_plane = (int64_t)R * C; in.frames = T; in.H = H; in.W = W; in.C = C; in.phases = phases;
+        in.x = dx.p; in.v = dv.p; in.v_plane = (int64_t)R * C; in.frames = T; in.H = H; in.W = W; in.C = C; in.phases = phases; in.tile = out.tile = tile;
         out.m = dm.p; out.alpha = alpha; out.bias = db.p; out.y = dy.p; out.r = dr.p; out.frames = T; out.H = H; out.W = W; out.C = out.norm_c = C;
         out.factor_t = ft; out.skip = skip; out.ratio = 1;
         if (sc) { out.shortcut = ds.p; out.shortcut_c = sc; out.shortcut_scale = 0.5f; out.ratio = sc / C; }
@@ -628,21 +698,36 @@ static void test_upsample(void)
             const int c = (int)(i % C), z = (int)(i / C % (2 * W)), q = (int)(i / C / (2 * W) % (2 * H)), t = (int)(i / C / (2 * W) / (2 * H));
             up[i] = x[((((size_t)(t / phases) * H + q / 2) * W + z / 2) * phases + t % phases) * C + c];
         }
-        vec exact = direct_conv(up, w, T, 2 * H, 2 * W, C, C, 1), zero((size_t)25 * R * C, 0.0);
+        vec exact = direct_conv(up, w, T, 2 * H, 2 * W, C, C, 1), zero((size_t)products * R * C, 0.0);
         const vec rest = upsample_output_ref(zero, out, bias, shortcut);
         for (size_t i = 0; i < exact.size(); i++) exact[i] += rest[i];
 
         for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 2); path++) {
                 dv.poison(); dm.poison(); dy.poison();
                 CALL(aopt_cuda_upsample_input(&in, 0, &err));
-                CHECK_SNR(dv.get(), v, v_exact, "input, H %d W %d C %d", H, W, C);
-                CALL(aopt_cuda_upsample_gemm(path ? blas : NULL, dv.p, in.v_plane, du.p, dm.p, R, C, C, 0, &err));
+                CHECK_SNR(dv.get(), v, v_exact, "input, tile %d H %d W %d C %d", tile, H, W, C);
+                CALL(aopt_cuda_upsample_gemm_tile(path ? blas : NULL, dv.p, in.v_plane, du.p, dm.p, R, C, C, tile, 0, &err));
                 CALL(aopt_cuda_upsample_output(&out, 0, &err));
-                CHECK_SNR(dy.get(), emulated, exact, "H %d W %d C %d frames %d shortcut %d path %d", H, W, C, T, sc, path);
+                CHECK_SNR(dy.get(), emulated, exact, "tile %d H %d W %d C %d frames %d shortcut %d path %d", tile, H, W, C, T, sc, path);
                 const vec r = norm_ref(dy.get(), C, C);
                 CHECK(snr(dr.get(), r) > 115, "r: %.1f dB", snr(dr.get(), r));
+                const std::vector<__half> with_r = dy.raw();
+                out.r = NULL;
+                dy.poison();
+                CALL(aopt_cuda_upsample_output(&out, 0, &err));
+                CHECK(same_bits(with_r, dy.raw()), "without r: other bits");
+                out.r = dr.p;
             }
     }
+}
+static void test_upsample(void) { upsample_cases(2); }
+static void test_upsample4(void)
+{
+    aopt_upsample_input in; aopt_upsample_output out;
+    upsample_cases(4);
+    memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
+    in.frames = in.H = in.W = out.frames = out.H = out.W = 1; in.C = out.C = 8; in.phases = out.factor_t = 1; in.tile = out.tile = 3;
+    CHECK(aopt_cuda_upsample_input(&in, 0, &err) == AOPT_E_ARG && aopt_cuda_upsample_output(&out, 0, &err) == AOPT_E_ARG, "tiles of 3");
 }
 
 /* ---- small layers of the decoder -------------------------------------------------------------------- */
@@ -769,6 +854,8 @@ int main(int argc, char **argv)
     small = argc > 1 && strcmp(argv[1], "small") == 0;
     RUN(test_wino_matrices);
     RUN(test_upsample_form);
+    RUN(test_upsample4_matrices);
+    RUN(test_upsample4_form);
     if (cudaGetDeviceCount(&gpus) != cudaSuccess || gpus == 0) {
         printf("no CUDA device: kernels not tested\n");
         return check_report();
@@ -786,6 +873,7 @@ int main(int argc, char **argv)
     RUN(test_wino_conv);
     RUN(test_wino_large_activations);
     RUN(test_upsample);
+    RUN(test_upsample4);
     RUN(test_add_norm);
     RUN(test_max_abs);
     RUN(test_point_in);

@@ -79,12 +79,14 @@ static double cublas_ms(int64_t batch, int64_t rows, int64_t n, int64_t k)      
 }
 
 typedef struct layer { const char *name; int kind, count, ci, co, H, W, frames, level; } layer;     /* H, W: of the input; frames: of the clip */
-enum { WINO, UPSAMPLE, TAPS3, POINT, HEAD };
-static const layer layers[] = {
+enum { WINO, UPSAMPLE, UPSAMPLE4, TAPS3, POINT, HEAD };
+static const layer layers[] = {                 /* count 0: another way, not in the sum */
     { "level 0 3x3x3", WINO, 10, 1024, 1024, 44, 80, 31, 0 }, { "time conv 0", TAPS3, 1, 1024, 2048, 44, 80, 30, 0 }, { "upsample 0", UPSAMPLE, 1, 1024, 1024, 44, 80, 61, 1 },
-    { "level 1 3x3x3", WINO, 6, 1024, 1024, 88, 160, 61, 1 }, { "time conv 1", TAPS3, 1, 1024, 2048, 88, 160, 60, 1 }, { "upsample 1", UPSAMPLE, 1, 1024, 1024, 88, 160, 121, 2 },
+    { "  tiles of 4", UPSAMPLE4, 0, 1024, 1024, 44, 80, 61, 1 },
+    { "level 1 3x3x3", WINO, 6, 1024, 1024, 88, 160, 61, 1 }, { "time conv 1", TAPS3, 1, 1024, 2048, 88, 160, 60, 1 }, { "upsample 1", UPSAMPLE4, 1, 1024, 1024, 88, 160, 121, 2 },
+    { "  tiles of 2", UPSAMPLE, 0, 1024, 1024, 88, 160, 121, 2 },
     { "level 2 first", WINO, 1, 1024, 512, 176, 320, 121, 2 }, { "shortcut 2", POINT, 1, 1024, 512, 176, 320, 121, 2 }, { "level 2 3x3x3", WINO, 5, 512, 512, 176, 320, 121, 2 },
-    { "upsample 2", UPSAMPLE, 1, 512, 512, 176, 320, 121, 2 },
+    { "upsample 2", UPSAMPLE4, 1, 512, 512, 176, 320, 121, 2 }, { "  tiles of 2", UPSAMPLE, 0, 512, 512, 176, 320, 121, 2 },
     { "level 3 first", WINO, 1, 512, 256, 352, 640, 121, 2 }, { "shortcut 3", POINT, 1, 512, 256, 352, 640, 121, 2 }, { "level 3 3x3x3", WINO, 5, 256, 256, 352, 640, 121, 2 },
     { "head", HEAD, 1, 256, 12, 352, 640, 121, 2 } };
 
@@ -128,50 +130,51 @@ static cost bench_wino(const layer &l, int T, int tile, bool tune)
     RUN(aopt_cuda_conv_weights(&f, w, l.co, l.ci, 3, u, &alpha, &err));
     aopt_wino_input in; aopt_wino_output out; aopt_tapgemm g;
     memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
-    in.history = x; in.x = x + 2 * P * l.ci; in.r_history = r; in.r = r + 2 * P; in.gamma = gamma; in.v = v; in.frames = T; in.H = l.H; in.W = l.W; in.C = l.ci;
+    in.history = x; in.x = x + 2 * P * l.ci; in.r_history = r; in.r = r + 2 * P; in.gamma = gamma; in.v = v; in.frames = T; in.H = l.H; in.W = l.W; in.C = l.ci; in.tile = out.tile = tile;
     out.m = m; out.alpha = alpha; out.bias = bias; out.residual = res; out.y = y; out.r = ry; out.frames = T; out.H = l.H; out.W = l.W; out.C = out.norm_c = l.co;
     gemm_defaults(&g, products, T, tiles, l.co, l.ci, 3, v, u, m);
     k.flops = gemm_flops(&g);
     k.in_bytes = 2.0 * (double)(T + 2) * (double)l.ci * ((double)P + (double)(products * tiles));
     k.out_bytes = 2.0 * (double)T * (double)l.co * ((double)(products * tiles) + 2.0 * (double)P);
-    k.in_ms = time_ms([&] { RUN(aopt_cuda_wino_input_tile(&in, tile, 0, &err)); });
+    k.in_ms = time_ms([&] { RUN(aopt_cuda_wino_input(&in, 0, &err)); });
     if (tune) {
         plans(&g, k.flops);
         return k;
     }
     k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); });
-    k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output_tile(&out, tile, NULL, 0, &err)); });
+    k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output(&out, 0, &err)); });
     arena_used = 0;
     k.blas_ms = cublas_ms(products, T * tiles, l.co, 3 * l.ci);
     return k;
 }
-static cost bench_upsample(const layer &l, int T)
+static cost bench_upsample(const layer &l, int T, int tile)
 {
-    static double form[25 * 9];
-    const aopt_conv_form f = { form, 25, 9, 0 };
-    const int64_t P = (int64_t)l.H * l.W, R = T * (int64_t)(l.H / 2 + 1) * (l.W / 2 + 1);
+    static double form[81 * 9];
+    const int products = (2 * tile + 1) * (2 * tile + 1), planes = (tile + 1) * (tile + 1);
+    const aopt_conv_form f = { form, products, 9, 0 };
+    const int64_t P = (int64_t)l.H * l.W, R = T * (int64_t)(l.H / tile + 1) * (l.W / tile + 1);
     const int C = l.ci, ft = l.level < 2 || l.H == 88 ? 2 : 1, sc = l.H == 176 ? 2 * C : C;
     cost k;
     float alpha;
     memset(&k, 0, sizeof k);
     arena_used = 0;
-    aopt_upsample_form(form);
-    __half *x = take_half(T * P * C, 1.0f, 1), *u = take<__half>((int64_t)25 * C * C), *v = take<__half>(9 * R * C), *m = take<__half>(25 * R * C);
+    aopt_upsample_form_tile(tile, form);
+    __half *x = take_half(T * P * C, 1.0f, 1), *u = take<__half>((int64_t)products * C * C), *v = take<__half>(planes * R * C), *m = take<__half>(products * R * C);
     __half *y = take<__half>(4 * T * P * C), *s = take_half((T / ft + 1) * P * sc, 1.0f, 2);
     float *bias = take_float(C, 0.01f, 0.0f, 4), *r = take<float>(4 * T * P), *w = take_float((int64_t)9 * C * C, 0.577f / sqrtf(9.0f * (float)C), 0.0f, 5);
     RUN(aopt_cuda_conv_weights(&f, w, C, C, 1, u, &alpha, &err));
     aopt_upsample_input in; aopt_upsample_output out;
     memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
-    in.x = x; in.v = v; in.v_plane = R * C; in.frames = T; in.H = l.H; in.W = l.W; in.C = C; in.phases = ft;
+    in.x = x; in.v = v; in.v_plane = R * C; in.frames = T; in.H = l.H; in.W = l.W; in.C = C; in.phases = ft; in.tile = out.tile = tile;
     out.m = m; out.alpha = alpha; out.bias = bias; out.y = y; out.r = r; out.frames = T; out.H = l.H; out.W = l.W; out.C = out.norm_c = C;
     out.shortcut = s; out.shortcut_c = sc; out.shortcut_scale = 1.0f; out.factor_t = ft; out.ratio = sc / C;
-    k.flops = 50.0 * (double)R * C * C;
-    k.in_bytes = 2.0 * C * ((double)T * (double)P + 9.0 * (double)R);
-    k.out_bytes = 2.0 * (25.0 * (double)R * C + 4.0 * (double)T * (double)P * C + (double)(T / ft) * (double)P * sc);
+    k.flops = 2.0 * products * (double)R * C * C;
+    k.in_bytes = 2.0 * C * ((double)T * (double)P + planes * (double)R);
+    k.out_bytes = 2.0 * (products * (double)R * C + 4.0 * (double)T * (double)P * C + (double)(T / ft) * (double)P * sc);
     k.in_ms = time_ms([&] { RUN(aopt_cuda_upsample_input(&in, 0, &err)); });
-    k.gemm_ms = time_ms([&] { RUN(aopt_cuda_upsample_gemm(NULL, v, in.v_plane, u, m, R, C, C, 0, &err)); });
+    k.gemm_ms = time_ms([&] { RUN(aopt_cuda_upsample_gemm_tile(NULL, v, in.v_plane, u, m, R, C, C, tile, 0, &err)); });
     k.out_ms = time_ms([&] { RUN(aopt_cuda_upsample_output(&out, 0, &err)); });
-    k.blas_ms = time_ms([&] { RUN(aopt_cuda_upsample_gemm(blas, v, in.v_plane, u, m, R, C, C, 0, &err)); });
+    k.blas_ms = time_ms([&] { RUN(aopt_cuda_upsample_gemm_tile(blas, v, in.v_plane, u, m, R, C, C, tile, 0, &err)); });
     return k;
 }
 static cost bench_plain(const layer &l, int T)
@@ -228,7 +231,8 @@ int main(int argc, char **argv)
         const int T = std::max(2, l.level == 0 ? chunk / 4 : l.level == 1 ? chunk / 2 : chunk);
         if (tune && (l.kind != WINO || l.ci != l.co || l.level == 0)) continue;
         if (tune) printf("%s, T %d\n", l.name, T);
-        const cost k = l.kind == WINO ? bench_wino(l, T, tile[l.H == 44 ? 0 : l.H == 88 ? 1 : l.H == 176 ? 2 : 3], tune) : l.kind == UPSAMPLE ? bench_upsample(l, T) : bench_plain(l, T);
+        const cost k = l.kind == WINO ? bench_wino(l, T, tile[l.H == 44 ? 0 : l.H == 88 ? 1 : l.H == 176 ? 2 : 3], tune)
+            : l.kind == UPSAMPLE || l.kind == UPSAMPLE4 ? bench_upsample(l, T, l.kind == UPSAMPLE4 ? 4 : 2) : bench_plain(l, T);
         if (tune) continue;
         const double ms = k.in_ms + k.gemm_ms + k.out_ms, whole = ms * l.frames / T * l.count;
         printf("%-14s %3d %3d | %8.3f %6.0f | %8.3f %6.1f %6.1f | %8.3f %6.0f | %8.2f\n", l.name, l.count, T, k.in_ms, k.in_ms > 0 ? k.in_bytes / k.in_ms * 1e-6 : 0.0,

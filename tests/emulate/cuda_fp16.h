@@ -24,7 +24,7 @@ static inline __half __double2half(double x)
     if (x != x) { h.bits = 0x7fff; return h; }
     if (x >= 65520.0) { h.bits = (uint16_t)(sign | 0x7c00); return h; }
     frexp(x, &e);                                       /* x = m * 2^e, m in [1/2, 1); subnormal below 2^-14 */
-    if (e < -13) e = -13;
+    if (e < -13 || x == 0.0) e = -13;                   /* frexp gives 0 the exponent 0 */
     h.bits = (uint16_t)(sign | ((e + 13) * 1024 + (int)nearbyint(ldexp(x, 11 - e))));       /* a normal mantissa starts at 1024, which is one exponent */
     return h;
 }

@@ -102,6 +102,7 @@ static inline void emulate_yield(void)
     if (!_setjmp(emulate_thread[emulate_current])) _longjmp(emulate_scheduler, 1);
 }
 static inline void __syncthreads(void) { emulate_yield(); }
+static inline void __syncwarp(void) { emulate_yield(); }
 /* Two turns: all have written before one reads, all have read before one writes again. */
 template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
 {
