@@ -329,7 +329,13 @@ typedef struct tuning {
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
     int outer;                          /* latent frames that go through level 0 together; at least chunk */
 } tuning;
-static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 4 };
+static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 16 };
+/* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
+static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 4, 4 };
+/* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
+   that overhang the image, which at level 0 are many, and 3 dB more noise. */
+static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 2, 2 };
+enum { WIDE_C = 128 };                              /* channels from which a layer takes its level's tile */
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
 /* What lies between layers, fp16 channels-last, for each level.  X: a stage's input; Y: the stream inside a stage, with two frames of
@@ -340,11 +346,11 @@ enum { LATENT_SCALE, SCALES = 9 };
 
 typedef enum scheme {
     POINT_IN,       /* the latent's mean and std and its 1x1 convolution, in f32 */
-    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(4x4,3x3) over height and width, time taps in the GEMM */
+    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(m x m,3x3) over height and width, m by level, time taps in the GEMM */
     POINT,          /* 1x1 */
     QKV, ATTEND, PROJECT,
     TIME,           /* 3x1x1 */
-    UPSAMPLE,       /* nearest 2x and 3x3 as 25 products, and the stage's shortcut */
+    UPSAMPLE,       /* nearest 2x and 3x3 as 25 products per 2x2 positions or 81 per 4x4, and the stage's shortcut */
     HEAD            /* 3x3x3 to 12 channels, clamp, video */
 } scheme;
 
@@ -354,11 +360,14 @@ typedef struct layer {
     int level, from, to, add;           /* buffers; add: residual */
     const aopt_conv_weights *w;         /* read while building */
     const aopt_norm_weights *norm;
+    int tile;                           /* WINOGRAD: wino_tile */
     int groups;                         /* parts of the output channels that are padded each on its own */
     int in_scale, out_scale;            /* NONE: normalised, or not kept times anything */
     int shortcut, ratio, factor_t;      /* UPSAMPLE: the buffer of the stage's input, its channels over the output's, frames per frame */
+    int up_tile;                        /* UPSAMPLE: 2 or 4 */
     int ci, co, norm_co;                /* channels, padded to multiples of 8; norm_co: real ones of the output */
     int shortcut_c;
+    int act_out, act_in;                /* writes, reads silu(norm) of the stream instead of the stream, for the layer that follows alone */
     int64_t H, W;                       /* of the input */
     int x_is_dead;                      /* the stage's input is not read from here on: work space */
     int64_t work_at, room;              /* its work space, bytes in `space` */
@@ -404,9 +413,13 @@ typedef struct chunk {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int pad8(int c) { return (c + 7) / 8 * 8; }
-static int64_t tiles_of(const layer *l) { return div_up(l->H, 4) * div_up(l->W, 4); }
-static int64_t centres_of(const layer *l) { return (l->H / 2 + 1) * (l->W / 2 + 1); }
+static int64_t tiles_of(const layer *l) { return div_up(l->H, l->tile) * div_up(l->W, l->tile); }
+static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2); }
 static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
+/* Of an upsampling: tiles of a frame, combinations of a tile's input, products. */
+static int64_t up_tiles_of(const layer *l) { return (l->H / l->up_tile + 1) * (l->W / l->up_tile + 1); }
+static int up_planes_of(const layer *l) { return (l->up_tile + 1) * (l->up_tile + 1); }
+static int up_products_of(const layer *l) { return (2 * l->up_tile + 1) * (2 * l->up_tile + 1); }
 
 /* ---- the plan ---- */
 
@@ -423,9 +436,16 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->norm_co = w ? w->co / l->groups : 0;
     l->co = pad8(l->norm_co) * l->groups;
     l->H = g->h << level; l->W = g->w << level;
+    l->tile = norm && l->ci >= WIDE_C && l->co >= WIDE_C ? wino_tile[level] : 4;
     l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
     l->out_scale = to >= T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
     return l;
+}
+
+/* The output of `l` is read by `next`, the layer after it, alone, and only as silu(norm).  An output transform must hold all channels of a position. */
+static void fuse_activation(layer *l, layer *next)
+{
+    if (l->co <= (l->tile == 6 ? 256 : 512)) l->act_out = next->act_in = 1;
 }
 
 static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int from, int to)
@@ -461,8 +481,10 @@ static void make_plan(gpu *g, const aopt_vae *vae)
         if (s->factor_t == 2) add_layer(g, TIME, "time conv", i, Y + i, T + i, &s->time_conv, NULL);
         l = add_layer(g, UPSAMPLE, "upsample", i, Y + i, X + i + 1, &s->resample, NULL);
         l->shortcut = X + i; l->shortcut_c = pad8(s->ci); l->ratio = s->ci / s->co; l->factor_t = s->factor_t; l->out_scale = 1 + 2 * (i + 1);
+        l->up_tile = l->ci >= WIDE_C ? up_tile[i] : 2;
     }
     l = add_layer(g, HEAD, "head", i, Y + i, NONE, &d->head_conv, &d->head_norm); l->out_scale = NONE; l->x_is_dead = 1;
+    fuse_activation(l - 1, l);
 }
 
 /* NULL, or what of this model the fast layers cannot do. */
@@ -483,9 +505,9 @@ static int64_t work_bytes(const layer *l, int64_t n)
 {
     const int64_t P = l->H * l->W;
     switch (l->how) {
-        case WINOGRAD: return align(72 * (n + 2) * tiles_of(l) * l->ci) + 72 * n * tiles_of(l) * l->co;
-        case UPSAMPLE: return align(18 * n * centres_of(l) * l->ci) + 50 * n * centres_of(l) * l->co;
-        case HEAD:     return align(2 * (n + 2) * P * l->ci) + 2 * n * P * AOPT_HEAD_ROW;
+        case WINOGRAD: return align(2 * products_of(l) * (n + 2) * tiles_of(l) * l->ci) + 2 * products_of(l) * n * tiles_of(l) * l->co;
+        case UPSAMPLE: return align(2 * up_planes_of(l) * n * up_tiles_of(l) * l->ci) + 2 * up_products_of(l) * n * up_tiles_of(l) * l->co;
+        case HEAD:     return (l->act_in ? 0 : align(2 * (n + 2) * P * l->ci)) + 2 * n * P * AOPT_HEAD_ROW;
         case QKV:      return 2 * n * P * l->ci;
         case PROJECT:  return 2 * n * P * l->co;
         case ATTEND:   return align(4 * P * least(P, (1 << 26) / P + 1)) + 2 * P * least(P, (1 << 26) / P + 1);
@@ -498,8 +520,8 @@ static int64_t weights_n(const layer *l)
 {
     const int64_t pair = (int64_t)l->co * l->ci;
     switch (l->how) {
-        case WINOGRAD: return 3 * AOPT_WINO_PRODUCTS * pair;
-        case UPSAMPLE: return AOPT_UPSAMPLE_PRODUCTS * pair;
+        case WINOGRAD: return 3 * products_of(l) * pair;
+        case UPSAMPLE: return up_products_of(l) * pair;
         case HEAD:     return 27 * 12 * (int64_t)l->ci;
         case TIME:     return 3 * pair;
         case POINT: case QKV: case PROJECT: return pair;
@@ -510,7 +532,7 @@ static int64_t weights_n(const layer *l)
 static int taps_of(const layer *l) { return l->w->kt * l->w->kh * l->w->kw; }
 static int64_t most_frames(const gpu *g, int level) { return level ? (int64_t)g->chunk << (level < 2 ? level : 2) : g->outer > g->chunk ? g->outer : g->chunk; }
 static int64_t frames_out(const gpu *g, const layer *l) { return most_frames(g, l->how == UPSAMPLE ? l->level + 1 : l->level); }
-static int has_front(int buffer) { return buffer == Y || buffer == Y + 1; }         /* what a time convolution reads */
+static int has_front(int buffer) { return buffer >= Y && buffer < T && buffer != Y + 2; }     /* what the GEMM reads with time taps */
 
 static void demand(gpu *g, int buffer, int64_t frames, int64_t P, int C)
 {
@@ -676,7 +698,7 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
 {
     const int64_t P = l->H * l->W, tiles = tiles_of(l), F = c->frames[l->level];
     const __half *x = data(g, l, l->from, l->ci);
-    const float *r = l->norm ? g->r[l->from] : NULL;
+    const float *r = l->norm && !l->act_in ? g->r[l->from] : NULL;
     __half *y = data(g, l, l->to, l->co);
     aopt_status st = AOPT_OK;
     int64_t f, n;
@@ -692,18 +714,19 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         else if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
         in.gamma = r ? g->params + l->gamma_at : NULL;
         in.v = (__half *)work(g, l);
-        in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci;
-        out.m = (__half *)(work(g, l) + align(72 * (n + 2) * tiles * l->ci));
+        in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.tile = l->tile;
+        out.m = (__half *)(work(g, l) + align(2 * products_of(l) * (n + 2) * tiles * l->ci));
         out.alpha = alpha_of(g, l);
         out.bias = g->params + l->bias_at;
         out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
         out.y = y + f * P * l->co;
         out.r = g->r[l->to] + f * P;
-        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile;
+        out.gamma = l->act_out ? g->params + l[1].gamma_at : NULL;
         st = aopt_cuda_wino_input(&in, 0, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = gemm(g, AOPT_WINO_PRODUCTS, n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
-        lap(g, l, "gemm", 216.0 * (double)(n * tiles) * l->co * l->ci);
+        if (!st) st = gemm(g, products_of(l), n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
+        lap(g, l, "gemm", 6.0 * products_of(l) * (double)(n * tiles) * l->co * l->ci);
         if (!st) st = aopt_cuda_wino_output(&out, 0, err);
         lap(g, l, "output", 0.0);
     }
@@ -737,11 +760,11 @@ static int64_t stage_frame(const layer *l, const chunk *c) { return l->level ? 0
 /* Frames f to f+n of the upsampling's input into v. */
 static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, const chunk *c, __half *v, aopt_error *err)
 {
-    const int64_t P = l->H * l->W, R = centres_of(l), plane = n * R * l->ci;
+    const int64_t P = l->H * l->W, R = up_tiles_of(l), plane = n * R * l->ci;
     aopt_upsample_input in;
     aopt_status st = AOPT_OK;
     memset(&in, 0, sizeof in);
-    in.v = v; in.v_plane = plane; in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.phases = l->factor_t;
+    in.v = v; in.v_plane = plane; in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.phases = l->factor_t; in.tile = l->up_tile;
     if (l->factor_t == 1) in.x = data(g, l, l->from, l->ci) + f * P * l->ci;
     else if (!c->first) in.x = g->buffer[T + l->level] + (f + 2 * stage_frame(l, c) - (!l->level && c->outer_first ? 2 : 0)) * P * l->ci;
     else if (f) in.x = g->buffer[T + l->level] + (f - 1) * P * l->ci;
@@ -759,14 +782,14 @@ static aopt_status upsample_input(gpu *g, const layer *l, int64_t f, int64_t n, 
 
 static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_error *err)
 {
-    const int64_t P = l->H * l->W, F = c->frames[l->level + 1], R = centres_of(l), skip = c->first ? l->factor_t - 1 : 0;
+    const int64_t P = l->H * l->W, F = c->frames[l->level + 1], R = up_tiles_of(l), skip = c->first ? l->factor_t - 1 : 0;
     aopt_status st = AOPT_OK;
     int64_t f, n;
     for (f = 0; f < F && !st; f += n) {
         __half *v = (__half *)work(g, l), *m;
         aopt_upsample_output out;
         n = least(l->part - (f == 0 ? skip : 0), F - f);        /* parts start at the earlier frame of a pair */
-        m = (__half *)(work(g, l) + align(18 * n * R * l->ci));
+        m = (__half *)(work(g, l) + align(2 * up_planes_of(l) * n * R * l->ci));
         memset(&out, 0, sizeof out);
         out.m = m; out.alpha = alpha_of(g, l); out.bias = g->params + l->bias_at;
         out.shortcut = g->buffer[l->shortcut] + (stage_frame(l, c) + (f + skip) / l->factor_t) * P * l->shortcut_c;
@@ -774,11 +797,11 @@ static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_err
         out.shortcut_c = l->shortcut_c; out.ratio = l->ratio;
         out.factor_t = l->factor_t; out.skip = (int)((f + skip) % l->factor_t);
         out.y = g->buffer[l->to] + f * 4 * P * l->co; out.r = g->r[l->to] + f * 4 * P;
-        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->up_tile;
         st = upsample_input(g, l, f, n, c, v, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = aopt_cuda_upsample_gemm(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, 0, err);
-        lap(g, l, "gemm", 50.0 * (double)(n * R) * l->co * l->ci);
+        if (!st) st = aopt_cuda_upsample_gemm_tile(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, l->up_tile, 0, err);
+        lap(g, l, "gemm", 2.0 * up_products_of(l) * (double)(n * R) * l->co * l->ci);
         if (!st) st = aopt_cuda_upsample_output(&out, 0, err);
         lap(g, l, "output", 0.0);
     }
@@ -817,17 +840,24 @@ static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *
     aopt_status st = AOPT_OK;
     int64_t f, n;
     if (c->first) TRY(cudaMemsetAsync(l->history, 0, 4 * frame, 0));
+    if (l->act_in) {
+        TRY(cudaMemcpyAsync(g->buffer[l->from], l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+        TRY(cudaMemcpyAsync(l->history, g->buffer[l->from] + F * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+    }
     for (f = 0; f < F && !st; f += n) {
         __half *m;
         n = least(l->part, F - f);
-        m = (__half *)(work(g, l) + align(2 * (n + 2) * frame));
-        TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-        st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+        m = (__half *)(work(g, l) + (l->act_in ? 0 : align(2 * (n + 2) * frame)));
+        if (l->act_in) act = g->buffer[l->from] + f * frame;
+        else {
+            TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+            st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+        }
         lap(g, l, "input", 0.0);
         if (!st) st = gemm(g, 1, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
         lap(g, l, "gemm", 6.0 * (double)(n * P) * AOPT_HEAD_N * l->ci);
         if (!st) st = aopt_cuda_head(m, alpha_of(g, l), g->params + l->bias_at, c->video + f * 4 * P, c->video_channel, n, l->H, l->W, 0, err);
-        TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+        if (!l->act_in) TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
         lap(g, l, "output", 0.0);
     }
     return st;
@@ -873,7 +903,7 @@ static aopt_status run_layers(gpu *g, const chunk *c, int from, int to, aopt_err
     for (i = from; i < to && !st; i++) {
         const layer *l = &g->plan[i];
         st = run_layer(g, l, c, err);
-        if (!st && g->top && l->out_scale != NONE) {
+        if (!st && g->top && l->out_scale != NONE && !l->act_out) {
             const int64_t F = c->frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c->first ? 1 : 0);
             if (F > 0) st = aopt_cuda_max_abs(data(g, l, l->to, l->co), F * l->H * l->W * l->co * (l->how == UPSAMPLE ? 4 : 1), g->top + l->out_scale, 0, err);
         }
@@ -936,7 +966,7 @@ static void pad_weights(const layer *l, const float *w, float *out)
 /* u of a layer.  host: room for the weights twice. */
 static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
 {
-    static double wino[AOPT_WINO_PRODUCTS * 9], up[AOPT_UPSAMPLE_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    static double wino[AOPT_WINO6_PRODUCTS * 9], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
     const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
     float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
     aopt_conv_form form;
@@ -949,8 +979,8 @@ static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err
     memset(&form, 0, sizeof form);
     form.taps = l->w->kh * l->w->kw;
     form.products = 1; form.form = &one;
-    if (l->how == WINOGRAD) { aopt_wino_form(wino); form.form = wino; form.products = AOPT_WINO_PRODUCTS; }
-    if (l->how == UPSAMPLE) { aopt_upsample_form(up); form.form = up; form.products = AOPT_UPSAMPLE_PRODUCTS; }
+    if (l->how == WINOGRAD) { aopt_wino_form_tile(l->tile, wino); form.form = wino; form.products = products_of(l); }
+    if (l->how == UPSAMPLE) { aopt_upsample_form_tile(l->up_tile, up); form.form = up; form.products = up_products_of(l); }
     if (l->how == HEAD) { aopt_head_form(head); form.form = head; form.products = AOPT_HEAD_PRODUCTS; form.frames_first = 1; }
     st = aopt_cuda_conv_weights(&form, (const float *)g->space, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
     return st ? aopt_fail(err, st, "%s: %.400s", l->w->weight->name ? l->w->weight->name : "weight", why.message) : AOPT_OK;
@@ -1151,8 +1181,8 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     out->ctx = g;
     out->decode = decode_gpu;
     out->close = close_gpu;
-    snprintf(out->info, sizeof out->info, "fp16 Winograd F(4x4,3x3), %s, chunks of %d latent frames, %.1f GB on the device",
-             g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
+    snprintf(out->info, sizeof out->info, "fp16 Winograd, tiles of %d %d %d %d, %s, chunks of %d latent frames, %.1f GB on the device",
+             wino_tile[0], wino_tile[1], wino_tile[2], wino_tile[3], g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
     return AOPT_OK;
 }
 
