@@ -329,7 +329,7 @@ typedef struct tuning {
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
     int outer;                          /* latent frames that go through level 0 together; at least chunk */
 } tuning;
-static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 4 };
+static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 16 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
 static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 4, 4 };
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
@@ -367,6 +367,7 @@ typedef struct layer {
     int up_tile;                        /* UPSAMPLE: 2 or 4 */
     int ci, co, norm_co;                /* channels, padded to multiples of 8; norm_co: real ones of the output */
     int shortcut_c;
+    int act_out, act_in;                /* writes, reads silu(norm) of the stream instead of the stream, for the layer that follows alone */
     int64_t H, W;                       /* of the input */
     int x_is_dead;                      /* the stage's input is not read from here on: work space */
     int64_t work_at, room;              /* its work space, bytes in `space` */
@@ -441,6 +442,12 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     return l;
 }
 
+/* The output of `l` is read by `next`, the layer after it, alone, and only as silu(norm).  An output transform must hold all channels of a position. */
+static void fuse_activation(layer *l, layer *next)
+{
+    if (l->co <= (l->tile == 6 ? 256 : 512)) l->act_out = next->act_in = 1;
+}
+
 static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int from, int to)
 {
     const char *kind = b->ci == b->co ? "3x3x3" : "3x3x3 first";
@@ -477,6 +484,7 @@ static void make_plan(gpu *g, const aopt_vae *vae)
         l->up_tile = l->ci >= WIDE_C ? up_tile[i] : 2;
     }
     l = add_layer(g, HEAD, "head", i, Y + i, NONE, &d->head_conv, &d->head_norm); l->out_scale = NONE; l->x_is_dead = 1;
+    fuse_activation(l - 1, l);
 }
 
 /* NULL, or what of this model the fast layers cannot do. */
@@ -499,7 +507,7 @@ static int64_t work_bytes(const layer *l, int64_t n)
     switch (l->how) {
         case WINOGRAD: return align(2 * products_of(l) * (n + 2) * tiles_of(l) * l->ci) + 2 * products_of(l) * n * tiles_of(l) * l->co;
         case UPSAMPLE: return align(2 * up_planes_of(l) * n * up_tiles_of(l) * l->ci) + 2 * up_products_of(l) * n * up_tiles_of(l) * l->co;
-        case HEAD:     return align(2 * (n + 2) * P * l->ci) + 2 * n * P * AOPT_HEAD_ROW;
+        case HEAD:     return (l->act_in ? 0 : align(2 * (n + 2) * P * l->ci)) + 2 * n * P * AOPT_HEAD_ROW;
         case QKV:      return 2 * n * P * l->ci;
         case PROJECT:  return 2 * n * P * l->co;
         case ATTEND:   return align(4 * P * least(P, (1 << 26) / P + 1)) + 2 * P * least(P, (1 << 26) / P + 1);
@@ -524,7 +532,7 @@ static int64_t weights_n(const layer *l)
 static int taps_of(const layer *l) { return l->w->kt * l->w->kh * l->w->kw; }
 static int64_t most_frames(const gpu *g, int level) { return level ? (int64_t)g->chunk << (level < 2 ? level : 2) : g->outer > g->chunk ? g->outer : g->chunk; }
 static int64_t frames_out(const gpu *g, const layer *l) { return most_frames(g, l->how == UPSAMPLE ? l->level + 1 : l->level); }
-static int has_front(int buffer) { return buffer == Y || buffer == Y + 1; }         /* what a time convolution reads */
+static int has_front(int buffer) { return buffer >= Y && buffer < T && buffer != Y + 2; }     /* what the GEMM reads with time taps */
 
 static void demand(gpu *g, int buffer, int64_t frames, int64_t P, int C)
 {
@@ -690,7 +698,7 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
 {
     const int64_t P = l->H * l->W, tiles = tiles_of(l), F = c->frames[l->level];
     const __half *x = data(g, l, l->from, l->ci);
-    const float *r = l->norm ? g->r[l->from] : NULL;
+    const float *r = l->norm && !l->act_in ? g->r[l->from] : NULL;
     __half *y = data(g, l, l->to, l->co);
     aopt_status st = AOPT_OK;
     int64_t f, n;
@@ -714,6 +722,7 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         out.y = y + f * P * l->co;
         out.r = g->r[l->to] + f * P;
         out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile;
+        out.gamma = l->act_out ? g->params + l[1].gamma_at : NULL;
         st = aopt_cuda_wino_input(&in, 0, err);
         lap(g, l, "input", 0.0);
         if (!st) st = gemm(g, products_of(l), n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
@@ -831,17 +840,24 @@ static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *
     aopt_status st = AOPT_OK;
     int64_t f, n;
     if (c->first) TRY(cudaMemsetAsync(l->history, 0, 4 * frame, 0));
+    if (l->act_in) {
+        TRY(cudaMemcpyAsync(g->buffer[l->from], l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+        TRY(cudaMemcpyAsync(l->history, g->buffer[l->from] + F * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+    }
     for (f = 0; f < F && !st; f += n) {
         __half *m;
         n = least(l->part, F - f);
-        m = (__half *)(work(g, l) + align(2 * (n + 2) * frame));
-        TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-        st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+        m = (__half *)(work(g, l) + (l->act_in ? 0 : align(2 * (n + 2) * frame)));
+        if (l->act_in) act = g->buffer[l->from] + f * frame;
+        else {
+            TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+            st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+        }
         lap(g, l, "input", 0.0);
         if (!st) st = gemm(g, 1, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
         lap(g, l, "gemm", 6.0 * (double)(n * P) * AOPT_HEAD_N * l->ci);
         if (!st) st = aopt_cuda_head(m, alpha_of(g, l), g->params + l->bias_at, c->video + f * 4 * P, c->video_channel, n, l->H, l->W, 0, err);
-        TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+        if (!l->act_in) TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
         lap(g, l, "output", 0.0);
     }
     return st;
@@ -887,7 +903,7 @@ static aopt_status run_layers(gpu *g, const chunk *c, int from, int to, aopt_err
     for (i = from; i < to && !st; i++) {
         const layer *l = &g->plan[i];
         st = run_layer(g, l, c, err);
-        if (!st && g->top && l->out_scale != NONE) {
+        if (!st && g->top && l->out_scale != NONE && !l->act_out) {
             const int64_t F = c->frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c->first ? 1 : 0);
             if (F > 0) st = aopt_cuda_max_abs(data(g, l, l->to, l->co), F * l->H * l->W * l->co * (l->how == UPSAMPLE ? 4 : 1), g->top + l->out_scale, 0, err);
         }
