@@ -331,10 +331,10 @@ typedef struct tuning {
 } tuning;
 static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 16 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
-static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 6, 6 };
+static const int wino_tile[AOPT_VAE_STAGES] = { 4, 6, 6, 6 };
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
    that overhang the image, which at level 0 are many, and 3 dB more noise. */
-static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 2, 2 };
+static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 4, 4 };
 enum { WIDE_C = 128 };                              /* channels from which a layer takes its level's tile */
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
