@@ -324,18 +324,19 @@ static aopt_status build_cpu(const aopt_model *model, const aopt_shape *shape, c
 
 /* What may be tuned beside the plan. */
 typedef struct tuning {
-    int chunk;                          /* latent frames that go through the network together */
+    int chunk;                          /* latent frames that go through the network together; 0 = the most whose layers need no parts, at least CHUNK */
     int cublas;                         /* 1 = no wgmma even where there is some */
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
     int outer;                          /* latent frames that go through level 0 together; at least chunk */
 } tuning;
-static const tuning shipped = { 4, 0, (int64_t)22400 << 20, 16 };
+static const tuning shipped = { 0, 0, (int64_t)22400 << 20, 16 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
 static const int wino_tile[AOPT_VAE_STAGES] = { 4, 6, 6, 6 };
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
    that overhang the image, which at level 0 are many, and 3 dB more noise. */
 static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 4, 4 };
 enum { WIDE_C = 128 };                              /* channels from which a layer takes its level's tile */
+enum { CHUNK = 4 };
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
 /* What lies between layers, fp16 channels-last, for each level.  X: a stage's input; Y: the stream inside a stage, with two frames of
@@ -1100,15 +1101,32 @@ static aopt_status load(gpu *g, const aopt_vae *vae, aopt_error *err)
     return st;
 }
 
+/* The plan for chunks of up to `chunk` latent frames; returns the bytes outside the space. */
+static int64_t plan_chunks(gpu *g, const aopt_vae *vae, const tuning *t, int chunk, int64_t *least_space, int64_t *most_space)
+{
+    gpu fresh;
+    memset(&fresh, 0, sizeof fresh);
+    fresh.T = g->T; fresh.h = g->h; fresh.w = g->w;
+    fresh.chunk = (int)least(chunk, g->T);
+    fresh.outer = (int)least(t->outer, g->T);
+    fresh.profile = g->profile;
+    *g = fresh;
+    make_plan(g, vae);
+    measure(g, least_space, most_space);
+    return place(g, NULL);
+}
+
 static aopt_status open_gpu(gpu *g, const aopt_vae *vae, const tuning *t, aopt_error *err)
 {
     int64_t least_space, most_space, fixed, room;
     size_t available, total;
-    make_plan(g, vae);
-    measure(g, &least_space, &most_space);
-    fixed = place(g, NULL);
+    int chunk = t->chunk ? t->chunk : (int)least(g->T, 1 << 20);
     TRY(cudaMemGetInfo(&available, &total));
-    room = least(t->memory, (int64_t)available - ((int64_t)256 << 20)) - fixed;
+    for (;; chunk--) {
+        fixed = plan_chunks(g, vae, t, chunk, &least_space, &most_space);
+        room = least(t->memory, (int64_t)available - ((int64_t)256 << 20)) - fixed;
+        if (t->chunk || chunk <= CHUNK || most_space <= room) break;
+    }
     g->work_n = (most_space < room ? most_space : room > least_space ? room : least_space) / 1024 * 1024;
     if ((uint64_t)(fixed + g->work_n) > available)
         return aopt_fail(err, AOPT_E_MEMORY, "the decoder needs %lld bytes of device memory, %llu of %llu are free", (long long)(fixed + g->work_n), (unsigned long long)available, (unsigned long long)total);
@@ -1173,8 +1191,6 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     aopt_status st;
     if (!g) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
     g->T = shape->dim[1]; g->h = shape->dim[2]; g->w = shape->dim[3];
-    g->chunk = (int)least(t->chunk, g->T);
-    g->outer = (int)least(t->outer, g->T);
     g->profile = device->profile;
     st = open_gpu(g, vae, t, err);
     if (st) { close_gpu(g); return st; }
