@@ -667,9 +667,9 @@ AOPT_API void aopt_cuda_vae_close(aopt_cuda_vae *v);                        /* N
 
 /* ---- Fast layers: fp16 operands, f32 arithmetic.
    A 3x3x3 causal convolution is three calls: input transform, tap GEMM, output transform.  Over height and width it is a
-   2-D Winograd F(4x4,3x3), whose 36 products per 4x4 tile replace 144; the GEMM sums the three time taps.  Nearest-upsample
-   and its 3x3 convolution are the same three calls with 25 products per 2x2 low-resolution positions instead of 144, or 81
-   per 4x4 instead of 576.
+   2-D Winograd, F(4x4,3x3) with 36 products per 4x4 tile instead of 144 or F(6x6,3x3) with 64 per 6x6 instead of 324; the GEMM
+   sums the three time taps.  Nearest-upsample and its 3x3 convolution are the same three calls with 25 products per 2x2
+   low-resolution positions instead of 144, or 81 per 4x4 instead of 576.
    Time convolutions, 1x1 shortcuts and the head use the GEMM directly.
    C        a multiple of 8; channels that are padding are zero; norm_c counts the others
    stream   what lies between convolutions, fp16 [T][H][W][C], may be kept times a power of two
