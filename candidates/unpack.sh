@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# unpack.sh OUT - the candidates that wait for a GPU, each a folder in OUT (which must not exist), and the line that packs them.
+# They are cumulative: each patch applies to HEAD after the ones before it.  Once a candidate is recorded, its patch leaves this folder;
+# PROGRESS.md says what is expected of them.
+set -eu
+[ $# = 1 ] && [ ! -e "$1" ] || { sed -n '2,4p' "$0"; exit 2; }
+root=$(cd "$(dirname "$0")/.." && pwd)
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+cp -r "$root/tests" "$root/autoopt.h" "$root/autoopt_kernels.cuh" "$root/optimize.c" "$out/"
+line="./harness pack JOB --task wan22-720p --scope library"
+for patch in "$root"/candidates/*.patch; do
+    name=$(basename "${patch%.patch}")
+    (cd "$out" && git apply "$patch")
+    mkdir "$out/$name"
+    cp "$out/optimize.c" "$out/autoopt_kernels.cuh" "$out/$name/"
+    line+=" --desc \"$(grep -m 1 '^desc: ' "$patch" | cut -c7-)\" $out/$name"
+done
+echo "$line"
