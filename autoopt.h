@@ -786,7 +786,7 @@ AOPT_API aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, struct CUs
 /* Nearest-upsample by 2 and its 3x3 convolution, H W the low resolution, in tiles of 2x2 or 4x4 low-resolution positions: n = 2 or 4.
    (H/n + 1) rows of (W/n + 1) tiles: tile (i, j) reads low-resolution rows n*i-1 .. n*i+n-1 and makes output rows 2n*i-1 .. 2n*i+2n-2,
    columns likewise.  R = frames * tiles.  4: 81 products per 8x8 outputs instead of 25 per 4x4, and about 3 dB more noise on white input.
-   v[k] = the (n+1)^2 combinations of a tile's window (see aopt_upsample_form's definition), in the order 00 | 01 .. 0n 10 .. n0 | 11 .. 1n 21 .. nn:
+   v[k] = the (n+1)^2 combinations of a tile's window (see aopt_upsample_form_tile's definition), in the order 00 | 01 .. 0n 10 .. n0 | 11 .. 1n 21 .. nn:
    x         fp16 [frames/phases][H][W][phases*C]: frame f is phase f % phases of the channels, as a time convolution
              that doubles the frames leaves them; phases 1: [frames][H][W][C]
    v         fp16 [(n+1)^2] planes of [frames][tiles][C], v_plane elements apart (more than frames*tiles*C if it is filled in parts) */
@@ -797,7 +797,7 @@ typedef struct aopt_upsample_input {
     int C, phases, tile;
 } aopt_upsample_input;
 AOPT_API aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, struct CUstream_st *stream, aopt_error *err);
-/* Three GEMMs: u from aopt_upsample_form, m fp16 [(2n+1)^2*R*co]: [R][co] | [2n][R][2co] | [n*n][R][4co].  blas as in aopt_cuda_tapgemm. */
+/* Three GEMMs: u from aopt_upsample_form_tile, m fp16 [(2n+1)^2*R*co]: [R][co] | [2n][R][2co] | [n*n][R][4co].  blas as in aopt_cuda_tapgemm. */
 AOPT_API aopt_status aopt_cuda_upsample_gemm_tile(struct cublasContext *blas, const struct __half *v, int64_t v_plane, const struct __half *u, struct __half *m,
                                                   int64_t R, int ci, int co, int tile, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_upsample_gemm(struct cublasContext *blas, const struct __half *v, int64_t v_plane, const struct __half *u, struct __half *m,
@@ -6564,7 +6564,7 @@ typedef void (*aopt__end_fn)(float *v, int64_t n, int64_t C, const float *bias, 
 typedef void (*aopt__fast_norm_fn)(const float *x, int64_t n, int64_t C, const aopt_cpu_norm *norm, float *act);
 typedef struct aopt__fast_fns { aopt__in_fn in[AOPT_CPU_SCHEMES]; aopt__out_fn out[AOPT_CPU_SCHEMES]; aopt__gemm_fn tile; aopt__fast_norm_fn norm; aopt__end_fn end; } aopt__fast_fns;
 
-/* One axis of B^T and of A^T.  F4: rows of B^T are the monic polynomials, see AOPT__WINO_A.  Upsample: see aopt_upsample_form. */
+/* One axis of B^T and of A^T.  F4: rows of B^T are the monic polynomials, see AOPT__WINO_A.  Upsample: see aopt_upsample_form_tile. */
 #define AOPT__F2_IN(d, o, V, FMA) do { o[0] = d[0] - d[2]; o[1] = d[1] + d[2]; o[2] = d[2] - d[1]; o[3] = d[1] - d[3]; } while (0)
 #define AOPT__F2_OUT(m, y, V, FMA) do { y[0] = m[0] + m[1] + m[2]; y[1] = m[1] - m[2] - m[3]; } while (0)
 #define AOPT__F4_IN(d, o, V, FMA) do { \

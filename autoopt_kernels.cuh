@@ -738,7 +738,7 @@ AOPT__DEF aopt_status aopt_cuda_compare(const float *video, const float *referen
 
 /* ======================================== second half: the fast decoder's kernels ======================================== */
 /* fp16 operands, f32 arithmetic, channels-last.  Contracts stand at the launchers' prototypes, autoopt.h [A12]; the mates, in double with
-   the same rounding points, in tests/test_fast.cu.  Only nvcc reads this half: tests/emulate has neither PTX nor fp16. */
+   the same rounding points, in tests/test_fast.cu.  Only nvcc reads all of this half; tests/emulate runs its transforms. */
 #ifdef __CUDACC__
 extern "C++" {              /* templates; autoopt.h includes this file inside extern "C" */
 #include <cuda.h>
@@ -1415,10 +1415,6 @@ static __device__ __forceinline__ float aopt__patch_norm(float (&part)[8][16], f
     return aopt__norm_factor(total, sqrt_c);
 }
 
-/* Output transforms stage their products in shared memory, [products][512] halfs: 256 threads with 2 channels each, in the
-   block's order (patch, warp, lane).  16-byte copies: AOPT__PATCH_CHUNKS of them make a product's row. */
-enum { AOPT__PATCH_ROW = 1024, AOPT__PATCH_CHUNKS = 64 };
-
 /* The point of pair q to the power k, up to 5.  No loop: q and k are constants once their loops are unrolled, and a loop of doubles would stay. */
 template <int M> static __host__ __device__ constexpr float aopt__wino_power(int q, int k)
 {
@@ -1626,6 +1622,10 @@ __global__ static void __launch_bounds__(256) aopt_k_upsample_input(const aopt_u
         }
 }
 
+/* The output transform of tiles of 2 stages its products in shared memory, [products][512] halfs: 256 threads with 2 channels each, in the
+   block's order (patch, warp, lane).  16-byte copies: AOPT__PATCH_CHUNKS of them make a product's row. */
+enum { AOPT__PATCH_ROW = 1024, AOPT__PATCH_CHUNKS = 64 };
+
 /* Start the copies of a block's products and shortcut positions, channels c0 .. c0 + width - 1; id: the thread, 0..255. */
 template <int RATIO>
 static __device__ __forceinline__ void aopt__upsample_stage(const aopt_upsample_output &a, const __half *shortcut, int64_t f, int centre0, int c0, int width,
@@ -1657,7 +1657,7 @@ static __device__ __forceinline__ void aopt__upsample_stage(const aopt_upsample_
     aopt__copy_commit();
 }
 
-/* Reference: upsample_output_ref.  Launch as aopt_k_wino_output: a patch is the 4x4 outputs of a centre, staged are its 25 products and
+/* Reference: upsample_output_ref.  Launch as aopt_k_wino_output with tiles of 4: a patch is the 4x4 outputs of a centre, staged are its 25 products and
    the 3x3 low-resolution positions of the shortcut.  RATIO: 0 without shortcut, else a.ratio.
    Traffic: 3.125*C (m) + 0.5*shortcut_c (shortcut, from caches after the first) + 2*C bytes an output position. */
 template <int RATIO>
@@ -2404,7 +2404,7 @@ AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t 
 
 /* ---- Winograd transforms ---- */
 
-/* 128 channels by 4 tiles of 4, or by 2 of 6, a block were fastest, strips of about 16 tiles; narrow tensors take 64 by 8. */
+/* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
 AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
 {
     const int tile = a->tile;

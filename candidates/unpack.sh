@@ -11,7 +11,7 @@ cp -r "$root/tests" "$root/autoopt.h" "$root/autoopt_kernels.cuh" "$root/optimiz
 line="./harness pack JOB --task wan22-720p --scope library"
 for patch in "$root"/candidates/*.patch; do
     name=$(basename "${patch%.patch}")
-    (cd "$out" && git apply "$patch")
+    (cd "$out" && GIT_CEILING_DIRECTORIES=$(dirname "$out") git apply "$patch")    # OUT may lie in a checkout, whose paths these are not
     mkdir "$out/$name"
     cp "$out/optimize.c" "$out/autoopt_kernels.cuh" "$out/$name/"
     line+=" --desc \"$(grep -m 1 '^desc: ' "$patch" | cut -c7-)\" $out/$name"

@@ -175,28 +175,115 @@ static void random_model(int width, int64_t T_, int64_t h, int64_t w, float gain
 static void test_random(void) { random_model(24, 5, 3, 7, 1.0f); random_model(7, 3, 5, 2, 1.0f); random_model(64, 6, 9, 10, 1.0f); }
 static void test_loud_latent(void) { random_model(16, 3, 4, 4, 100.0f); }
 
-/* The plan at the size of the task, without a device: layers in order, buffers that chain, parts that fit. */
+/* ---- the plan, without a device ---- */
+static void set_conv(aopt_conv_weights *c, int ci, int co) { c->ci = ci; c->co = co; }
+static void set_block(aopt_resblock_weights *b, int ci, int co, const aopt_tensor *weight)
+{
+    b->ci = b->norm1.c = ci;
+    b->co = b->norm2.c = co;
+    set_conv(&b->conv1, ci, co); set_conv(&b->conv2, co, co); set_conv(&b->shortcut, ci, co);
+    b->shortcut.weight = ci == co ? NULL : weight;
+    b->shortcut.kt = b->shortcut.kh = b->shortcut.kw = 1;
+}
+/* A bound model of other widths: of its weights only the shapes are read. */
+static void set_widths(aopt_vae *v, const int (&width)[5])
+{
+    aopt_coder_weights *d = &v->decoder;
+    const aopt_tensor *weight = v->conv2.weight;
+    const int top = width[0];
+    set_conv(&d->conv1, AOPT_VAE_Z, top);
+    set_block(&d->middle0, top, top, weight); set_block(&d->middle2, top, top, weight);
+    d->middle1.c = d->middle1.norm.c = top;
+    set_conv(&d->middle1.to_qkv, top, 3 * top); set_conv(&d->middle1.proj, top, top);
+    for (int i = 0; i < AOPT_VAE_STAGES; i++) {
+        aopt_stage_weights *s = &d->stage[i];
+        s->ci = width[i]; s->co = width[i + 1];
+        for (int j = 0; j < s->block_n; j++) set_block(&s->block[j], j ? s->co : s->ci, s->co, weight);
+        set_conv(&s->resample, s->co, s->co); set_conv(&s->time_conv, s->co, 2 * s->co);
+    }
+    d->head_norm.c = width[4];
+    set_conv(&d->head_conv, width[4], 12);
+}
+/* Buffers that layer i reads, writes or leaves for later. */
+static std::vector<int> buffers_in_use(const gpu &g, int i)
+{
+    const layer *l = &g.plan[i];
+    std::vector<int> used;
+    for (int b = 0; b < BUFFERS; b++) {
+        bool mine = b == l->from || b == l->to || b == l->shortcut || b == l->add || (l->how == UPSAMPLE && l->factor_t == 2 && b == T + l->level), written = false, later = false;
+        for (int k = 0; k < i; k++) written = written || g.plan[k].to == b;
+        for (int k = i + 1; k < g.layer_n; k++) {
+            const layer *m = &g.plan[k];
+            later = m->from == b || m->add == b || m->shortcut == b || (m->how == UPSAMPLE && m->factor_t == 2 && T + m->level == b);
+            if (later || m->to == b) break;
+        }
+        if (l->level > 0 && (b == X || b == Y || b == T)) mine = true;          /* level 0 outlasts the chunks of the others */
+        if (mine || (written && later)) used.push_back(b);
+    }
+    return used;
+}
+/* Nothing that is in use shares memory, and parts fit.  Returns what is wrong. */
+static int plan_faults(const gpu *g)
+{
+    int faults = 0;
+    for (int i = 0; i < g->layer_n; i++) {
+        const layer *l = &g->plan[i];
+        const int64_t work = work_bytes(l, l->part);
+        std::vector<int64_t> from(1, l->work_at), to(1, l->work_at + work);
+        for (int b : buffers_in_use(*g, i)) {
+            from.push_back((int64_t)(intptr_t)g->buffer[b]);
+            to.push_back(from.back() + 2 * g->buffer_n[b]);
+        }
+        faults += work > l->room || l->part < 1 || (l->how == WINOGRAD && l->part < 2 && frames_out(g, l) > 1) || (l->from == l->to && l->add != l->to);
+        for (size_t p = 0; p < from.size(); p++) {
+            faults += from[p] < 0 || to[p] > g->work_n;
+            for (size_t q = 0; q < p; q++) faults += from[p] < to[q] && from[q] < to[p];
+        }
+    }
+    return faults;
+}
 static void test_plan(void)
 {
+    static const int width[][5] = { { 1024, 1024, 1024, 512, 256 }, { 512, 512, 512, 256, 128 }, { 128, 128, 64, 64, 32 }, { 24, 24, 24, 24, 24 }, { 7, 7, 7, 7, 7 } };
     model_file m("tests/fixtures/nano.pth");
     static gpu g;
-    int64_t few, most, weights = 0;
+    uint64_t state = 1;
+    const auto random = [&](int n) { state = state * 6364136223846793005u + 1442695040888963407u; return (int)(state >> 33) % n; };
+    int faults = 0, wanted = 0;
     if (!m.vae) return;
-    g.T = 31; g.h = 44; g.w = 80; g.chunk = 4;
-    make_plan(&g, m.vae);
-    measure(&g, &few, &most);
-    CHECK(g.layer_n < LAYERS && g.plan[0].how == POINT_IN && g.plan[g.layer_n - 1].how == HEAD, "%d layers", g.layer_n);
-    CHECK(few <= most && place(&g, NULL) > 0, "work space %lld to %lld", (long long)few, (long long)most);
-    g.work_n = few;
-    cut(&g);
-    for (int i = 0; i < g.layer_n; i++) {
-        const layer *l = &g.plan[i];
-        weights += weights_n(l);
-        CHECK(l->part >= 1 && work_bytes(l, l->part) <= few, "%s: %d frames need %lld bytes of %lld", l->name, l->part, (long long)work_bytes(l, l->part), (long long)few);
-        CHECK(l->how != WINOGRAD || l->part >= 2, "%s: parts of %d frames have no history", l->name, l->part);
-        CHECK(l->from != l->to || l->add == l->to, "%s overwrites its input", l->name);
+    for (int k = 0; k < 2000; k++) {
+        tuning t = shipped;
+        int64_t few, most;
+        set_widths(m.vae, width[random(5)]);
+        memset(&g, 0, sizeof g);
+        g.T = 1 + random(40); g.h = 1 + random(50); g.w = 1 + random(90);
+        t.chunk = random(20); t.outer = 1 + random(20);
+        const int64_t fixed = plan_chunks(&g, m.vae, &t, t.chunk ? t.chunk : 1 + random(40), &few, &most);
+        CHECK(few <= most && fixed > 0 && g.layer_n < LAYERS && g.plan[0].how == POINT_IN && g.plan[g.layer_n - 1].how == HEAD, "case %d: %d layers, space %lld to %lld", k, g.layer_n, (long long)few, (long long)most);
+        g.work_n = (k % 3 == 0 ? few : k % 3 == 1 ? most : few + (most - few) / 1000 * random(1000)) / 1024 * 1024;
+        cut(&g);
+        place_buffers(&g, NULL);
+        faults += plan_faults(&g);
+        CHECK(faults == 0, "case %d, %d channels, %lldx%lldx%lld, chunk %d, outer %d: memory is shared or too small", k, g.plan[0].co, (long long)g.T, (long long)g.h, (long long)g.w, g.chunk, g.outer);
+        if (faults) return;
+        g.buffer[T + 3] = g.buffer[Y + 3];
+        wanted += plan_faults(&g) > 0;
     }
-    CHECK(weights > 0, "no weights");
+    CHECK(wanted == 2000, "two buffers in one place were noticed in %d of 2000 cases", wanted);
+    static const int64_t size[][4] = { { 31, 44, 80, 4 }, { 9, 22, 40, 9 }, { 31, 22, 40, 8 } };       /* T, h, w and the chunk that 24 GiB allow */
+    set_widths(m.vae, width[0]);
+    for (const int64_t *s : size) {
+        int64_t few, most, fixed;
+        memset(&g, 0, sizeof g);
+        g.T = s[0]; g.h = s[1]; g.w = s[2];
+        const int chunk = choose_chunk(&g, m.vae, &shipped, (int64_t)140 << 30, &fixed, &few, &most);
+        CHECK(chunk == s[3] && g.outer % chunk <= 1, "%lldx%lldx%lld: chunk %d of %d, expected %lld", (long long)s[0], (long long)s[1], (long long)s[2], chunk, g.outer, (long long)s[3]);
+    }
+    memset(&g, 0, sizeof g);
+    g.T = 31; g.h = 44; g.w = 80;
+    int64_t few, most, fixed;
+    const int small = choose_chunk(&g, m.vae, &shipped, (int64_t)17 << 30, &fixed, &few, &most);
+    CHECK(small < 4 && fixed + few <= (int64_t)17 << 30, "720p on 17 GiB: chunks of %d need %lld bytes", small, (long long)(fixed + few));
 }
 
 int main(int argc, char **argv)
