@@ -3572,7 +3572,7 @@ AOPT__DEF void aopt_ref_unpatchify(const float *x, int64_t H, int64_t W, float *
 #define AOPT__WINO_B 1.535
 #define AOPT__WINO_ROW 0.5
 
-static void aopt__wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
+static void aopt__cpu_wino_matrices(double at[4][6], double g[6][3], double bt[6][6])
 {
     static const double point[5] = { 0.0, AOPT__WINO_A, -AOPT__WINO_A, AOPT__WINO_B, -AOPT__WINO_B };
     int p, q, i, n;
@@ -6814,7 +6814,7 @@ static void aopt__fast_form(int scheme, double g[AOPT__FAST_AXIS][3])
     if (scheme == AOPT_CPU_F2) memcpy(g, f2, sizeof f2);
     else if (scheme == AOPT_CPU_UP) memcpy(g, up, sizeof up);
     else {
-        aopt__wino_matrices(at, g, bt);
+        aopt__cpu_wino_matrices(at, g, bt);
         for (i = 0; i < 18; i++) g[i / 3][i % 3] *= AOPT__WINO_ROW;         /* B^T is monic here */
     }
 }
