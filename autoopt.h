@@ -719,6 +719,7 @@ typedef struct aopt_conv_form {
     const double *form; int products, taps;     /* host [products][taps]; taps 9 (3x3, row by row) or 1 */
     int frames_first;                           /* 0: u is [products][kt][co][ci]; 1: [kt][products][co][ci] */
 } aopt_conv_form;
+/* Host f64.  Of any other tile nothing is written. */
 AOPT_API void aopt_wino_form_tile(int tile, double *form);                    /* 3x3x3 convolutions, [(tile+2)^2][9], tile 4 or 6 */
 AOPT_API void aopt_upsample_form_tile(int tile, double *form);                /* 3x3 after nearest-upsample, kt 1; [(2*tile+1)^2][9], tile 2 or 4 */
 AOPT_API void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9]);            /* the head, frames_first */
@@ -755,13 +756,15 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
    v[p][f] = fp16(B^T d B) of d = silu(x * r * gamma), or of d = x where r is NULL; d outside the frame is 0.
    x          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
    history    fp16 [2][H][W][C], the two frames before   r_history  f32 [2][H][W]; both NULL at the start of a clip: zeros
-   gamma      f32 [C], unused without r                  v          fp16 [n*n][frames + 2][tiles][C], history first
+   gamma      f32 [C], unused without r                  v          fp16 [n*n][frames + 2][tiles][C], history first; below 4 GB a product
+   m = 6 only with r.
    Then a tap GEMM with batch n*n, rows = tiles, taps 3; then y = alpha * A^T m A + bias + residual, and r of y:
    m          fp16 [n*n][frames][tiles][C]               bias       f32 [C]
    residual   fp16 [frames][H][W][C] in y's scale, or NULL; may be y
    y          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
-   gamma      f32 [C], or NULL; then y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding, and r is unused;
-              C <= 512, with m = 6 <= 256.                m = 6 takes inputs with r alone. */
+   gamma      f32 [C], or NULL.  Given, y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding, and r is
+              unused; C <= 512, with m = 6 <= 256
+   All on the device; tile = m.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed */
 typedef struct aopt_wino_input {
     const struct __half *x, *history;
     const float *r, *r_history, *gamma;
@@ -789,7 +792,8 @@ AOPT_API aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, struct CUs
    v[k] = the (n+1)^2 combinations of a tile's window (see aopt_upsample_form_tile's definition), in the order 00 | 01 .. 0n 10 .. n0 | 11 .. 1n 21 .. nn:
    x         fp16 [frames/phases][H][W][phases*C]: frame f is phase f % phases of the channels, as a time convolution
              that doubles the frames leaves them; phases 1: [frames][H][W][C]
-   v         fp16 [(n+1)^2] planes of [frames][tiles][C], v_plane elements apart (more than frames*tiles*C if it is filled in parts) */
+   v         fp16 [(n+1)^2] planes of [frames][tiles][C], v_plane elements apart (more than frames*tiles*C if it is filled in parts)
+   All on the device; tile = n.  AOPT_E_ARG: a size or tile that is not as above, here and in the two calls below    AOPT_E_CUDA: a launch failed */
 typedef struct aopt_upsample_input {
     const struct __half *x;
     struct __half *v;

@@ -2234,7 +2234,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm(cublasHandle_t blas, const aopt_tapgemm 
 AOPT__DEF void aopt_wino_form_tile(int tile, double *form)
 {
     if (tile == 6) aopt__wino_form<6>(form);
-    else aopt__wino_form<4>(form);
+    if (tile == 4) aopt__wino_form<4>(form);
 }
 AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]) { aopt_wino_form_tile(4, form); }
 
@@ -2299,6 +2299,7 @@ AOPT__DEF void aopt_upsample_form_tile(int tile, double *form)
     static const double tap[5][3] = { { 1, 1, 1 }, { 1, 1, 0 }, { 1, 0, 0 }, { 0, 0, -1 }, { 0, -1, -1 } };
     double at[4][5], g[2][5][3], bt[5][5];
     int i, k, f, l, e;
+    if (tile != 2 && tile != 4) return;
     aopt__upsample4_matrices(at, g, bt);
     for (i = 0; i < (2 * tile + 1) * (2 * tile + 1) * 9; i++)
         if (tile == 4) {
@@ -2462,11 +2463,12 @@ AOPT__DEF aopt_status aopt_cuda_upsample_input(const aopt_upsample_input *a, cud
 }
 
 AOPT__DEF aopt_status aopt_cuda_upsample_gemm_tile(cublasHandle_t blas, const __half *v, int64_t v_plane, const __half *u, __half *m, int64_t R,
-                                           int ci, int co, int tile, cudaStream_t stream, aopt_error *err)
+                                                   int ci, int co, int tile, cudaStream_t stream, aopt_error *err)
 {
     const int batch[3] = { 1, 2 * tile, tile * tile }, wide[3] = { 1, 2, 4 };
     aopt_status st = AOPT_OK;
     int i;
+    if (tile != 2 && tile != 4) return aopt_fail(err, AOPT_E_ARG, "upsample GEMM: tile %d: 2 or 4", tile);
     for (i = 0; i < 3 && st == AOPT_OK; i++) {
         aopt_tapgemm g;
         memset(&g, 0, sizeof g);

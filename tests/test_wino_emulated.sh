@@ -18,6 +18,7 @@ between() { awk -v from="$2" -v to="$3" 'index($0, to) && on { on = 0 } index($0
     between "$kernels" '/* ---- upsample transforms ---- */' '/* ---- head ---- */' | awk '/^\/\* ---- upsample transforms/ { n++ } n == 1'
     between "$kernels" '/* ---- launch of the one kernel with many shapes ---- */' '}                           /* extern "C++" */'
     echo 'static aopt_status aopt__launched(const char *what, aopt_error *e) { return cudaGetLastError() == cudaSuccess ? AOPT_OK : aopt_fail(e, AOPT_E_CUDA, "%s", what); }'
+    between "$kernels" 'AOPT__DEF void aopt_wino_form_tile(' 'AOPT__DEF void aopt_wino_form('
     between "$kernels" '/* ---- Winograd transforms ---- */' '/* ---- upsample' | awk '/^\/\* ---- Winograd/ { n++ } n == 2'
     between "$kernels" '/* Nearest-upsample by 2, then 3 taps' '/* The taps themselves'
     between "$kernels" '/* ---- upsample transforms ---- */' '/* ---- head ---- */' | awk '/^\/\* ---- upsample transforms/ { n++ } n == 2'

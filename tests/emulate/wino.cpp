@@ -85,6 +85,7 @@ int main(void)
     RUN(test_upsample_form);
     RUN(test_upsample4_matrices);
     RUN(test_upsample4_form);
+    RUN(test_forms_refuse);
     RUN(test_upsample);
     RUN(test_upsample4);
     RUN(test_short_waits_show);
