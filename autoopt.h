@@ -683,18 +683,18 @@ struct __half;
 AOPT_API int aopt_cuda_has_wgmma(void);
 
 /* Tap GEMM:  c[b][t][i][n] = alpha * sum over j < taps, k < K of a[b][t + j][i][k] * w[b][j][n][k]  +  bias[n]
-   a     fp16 [batch][frames + taps - 1][rows] rows of k elements, a_row elements apart; frames follow each other
+   a     fp16 [batch][frames + taps - 1][rows] rows of k elements, a_row elements apart; frames a_frame apart, 0: they follow each other
    w     fp16 [batch][taps][n] rows of k elements, w_row apart
-   c     fp16 [batch][frames][rows] rows of n elements, c_row apart; elements from n to the next multiple of 8 may become anything finite
+   c     fp16 [batch][frames][rows] rows of n elements, c_row apart, frames c_frame apart or, 0, following each other; elements from n to the next multiple of 8 may become anything finite
    bias  f32 [n], or NULL
-   Any frames, rows, n, k >= 1.  a_row, w_row, c_row and the batch strides (unused where batch is 1) are multiples of 8, pointers of
+   Any frames, rows, n, k >= 1.  a_row, w_row, c_row, frame and batch strides (unused where batch is 1) are multiples of 8, pointers of
    16 bytes.  One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, two frames of history first. */
 typedef struct aopt_tapgemm {
     int64_t batch, frames, rows, n, k;
     int taps;
-    const struct __half *a; int64_t a_row, a_batch;
+    const struct __half *a; int64_t a_row, a_frame, a_batch;
     const struct __half *w; int64_t w_row, w_batch;
-    struct __half *c; int64_t c_row, c_batch;
+    struct __half *c; int64_t c_row, c_frame, c_batch;
     float alpha;
     const float *bias;
 } aopt_tapgemm;
@@ -713,14 +713,15 @@ AOPT_API aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *g, const aopt
 
 /* Weights, once per layer, in double: u = 2^s * sum over the taps of form[p][tap] * w[co][ci][t][tap], rounded to fp16, with
    the s that brings max|u| into [1/2, 1): far from fp16's limits on both sides. */
-enum { AOPT_WINO_PRODUCTS = 36, AOPT_WINO6_PRODUCTS = 64, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_UPSAMPLE4_PRODUCTS = 81,
+enum { AOPT_WINO_BLOCK = 64, AOPT_WINO_PRODUCTS = 36, AOPT_WINO6_PRODUCTS = 64, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_UPSAMPLE4_PRODUCTS = 81,
        AOPT_HEAD_PRODUCTS = 9, AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
 typedef struct aopt_conv_form {
-    const double *form; int products, taps;     /* host [products][taps]; taps 9 (3x3, row by row) or 1 */
+    const double *form; int products, taps;     /* host [products][taps]; taps 27 (3x3x3, with kt 1), 9 (3x3, row by row) or 1 */
     int frames_first;                           /* 0: u is [products][kt][co][ci]; 1: [kt][products][co][ci] */
 } aopt_conv_form;
 /* Host f64.  Of any other tile nothing is written. */
 AOPT_API void aopt_wino_form_tile(int tile, double *form);                    /* 3x3x3 convolutions, [(tile+2)^2][9], tile 4 or 6 */
+AOPT_API void aopt_wino_time_form(int tile, double *form);                    /* the same with a time tile of 4, kt 1; [6*(tile+2)^2][27] */
 AOPT_API void aopt_upsample_form_tile(int tile, double *form);                /* 3x3 after nearest-upsample, kt 1; [(2*tile+1)^2][9], tile 2 or 4 */
 AOPT_API void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9]);            /* the head, frames_first */
 AOPT_API void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]);            /* with tiles of 4 */
@@ -764,13 +765,20 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
    y          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
    gamma      f32 [C], or NULL.  Given, y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding, and r is
               unused; C <= 512, with m = 6 <= 256
-   All on the device; tile = m.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed */
+   time_tile  0, or 4: F(4,3) along time too, 6 products per 4 frames instead of 12, one tap in the GEMM, and about 4 dB more noise on white input.
+              Row g*tiles + t is tile t of frames 4g-2-front .. 4g+3-front, g < G = ceil((front + frames) / 4); rows lie in blocks of
+              AOPT_WINO_BLOCK, v and m fp16 [ceil(G*tiles / BLOCK)][6*n*n][BLOCK][C], product q*n*n + p, q along time; the rest of the last block
+              is never read.  In the GEMM blocks are frames.  Needs r, and with m = 6 compute capability 9.0; no gamma in the output.  Tiles of time start at multiples of 4 frames
+              wherever a clip is cut, if chunks do: the first one may have `front` zero frames, 0 to 3, before its own, and no history then.
+              In the input -front frames of x may also be left out: they are read, but tiles of time start after them.
+   All on the device; tile = m.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed
+   AOPT_E_UNSUPPORTED: a block cannot have the shared memory that this combination needs */
 typedef struct aopt_wino_input {
     const struct __half *x, *history;
     const float *r, *r_history, *gamma;
     struct __half *v;
     int64_t frames, H, W;
-    int C, tile;
+    int C, tile, time_tile, front;
 } aopt_wino_input;
 typedef struct aopt_wino_output {
     const struct __half *m;
@@ -780,7 +788,7 @@ typedef struct aopt_wino_output {
     struct __half *y;
     float *r;
     int64_t frames, H, W;
-    int C, norm_c, tile;
+    int C, norm_c, tile, time_tile, front;
     const float *gamma;
 } aopt_wino_output;
 AOPT_API aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, struct CUstream_st *stream, aopt_error *err);

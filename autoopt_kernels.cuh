@@ -760,6 +760,7 @@ static __device__ __forceinline__ uint32_t aopt__opaque32(uint32_t x) { asm vola
 
 static __device__ __forceinline__ float aopt__ex2(float x) { float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 static __device__ __forceinline__ float aopt__rcp(float x) { float y; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
+static __device__ __forceinline__ float aopt__tanh(float x) { float y; asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
 
 /* Asynchronous copies to shared memory, sm_80 on; `bytes` of them are read (0: zeros are written). */
 static __device__ __forceinline__ void aopt__copy16(uint32_t smem, const void *p, int bytes)
@@ -777,6 +778,11 @@ template <int N> static __device__ __forceinline__ void aopt__copy_wait() { asm 
 static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
 {
     return x * aopt__rcp(fmaf(aopt__ex2(x * -1.4426950408889634f), inverse_scale, inverse_scale));
+}
+/* silu(2h) * scale for h * scale = s: h * (1 + tanh(h)), the tanh to 2^-11, about the rounding of fp16. */
+static __device__ __forceinline__ float aopt__silu_fast(float h, float s)
+{
+    return fmaf(s, aopt__tanh(h), s);
 }
 
 #if AOPT__SM90A
@@ -1076,7 +1082,7 @@ __global__ static void aopt_k_conv_weights(const float *w, const double *form, i
     for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
         const int64_t pair = i % ((int64_t)co * ci);
         const int t = (int)(i / ((int64_t)co * ci));
-        double g[9];
+        double g[27];
         for (int j = 0; j < taps; j++) g[j] = (double)w[(pair * kt + t) * taps + j];
         for (int p = 0; p < products; p++) {
             double sum = 0.0;
@@ -1422,13 +1428,10 @@ template <int M> static __host__ __device__ constexpr float aopt__wino_power(int
     return (float)(k & 1 ? even * p : even);
 }
 
-/* o = A^T m along H for column l of a tile, two channels, m in shared memory, `bytes` from product to product. */
-template <int M> static __device__ __forceinline__ void aopt__wino_column(const char *m, int bytes, int l, float2 (&o)[M])
+/* o = A^T d along one axis, two channels. */
+template <int M> static __device__ __forceinline__ void aopt__wino_at(const float2 (&d)[M + 2], float2 (&o)[M])
 {
     enum { N = M + 2, PAIRS = M / 2 };
-    float2 d[N];
-#pragma unroll
-    for (int k = 0; k < N; k++) d[k] = aopt__load2(m + (N * k + l) * bytes);
 #define AOPT__AXIS(x) do { \
         float even[PAIRS], odd[PAIRS]; \
         _Pragma("unroll") for (int q = 0; q < PAIRS; q++) { even[q] = d[1 + 2 * q].x + d[2 + 2 * q].x; odd[q] = d[1 + 2 * q].x - d[2 + 2 * q].x; } \
@@ -1442,6 +1445,15 @@ template <int M> static __device__ __forceinline__ void aopt__wino_column(const 
     AOPT__AXIS(x);
     AOPT__AXIS(y);
 #undef AOPT__AXIS
+}
+/* The same along H for column l of a tile, m in shared memory, `bytes` from product to product. */
+template <int M> static __device__ __forceinline__ void aopt__wino_column(const char *m, int bytes, int l, float2 (&o)[M])
+{
+    enum { N = M + 2 };
+    float2 d[N];
+#pragma unroll
+    for (int k = 0; k < N; k++) d[k] = aopt__load2(m + (N * k + l) * bytes);
+    aopt__wino_at<M>(d, o);
 }
 /* o[i][j] = A^T m A of a tile, two channels.  A column adds into the M output columns at once, points +-p in pairs, so
    that only the sums stay in registers. */
@@ -1473,13 +1485,13 @@ template <int M> static __device__ __forceinline__ void aopt__wino_patch(const c
 }
 
 /* The rest of a tile of which `rows` x `columns` positions exist (WHOLE: all): y = alpha * o + bias + residual, stored, or with ACT left in o.
-   m: the tile's products, the residual after them.  to: the tile's first position, `line` and `step` bytes from row to row and position to position.
+   res: the residual, `bytes` from position to position, or NULL.  to: the tile's first position, `line` and `step` bytes from row to row and position to position.
    sum_sq: of the sums, R rows of the tile at a time, over a warp's channels: lane 2i has position i. */
 template <bool WHOLE, bool ACT, int M, int PARTS>
-static __device__ __forceinline__ void aopt__wino_finish(const char *m, int bytes, bool residual, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
+static __device__ __forceinline__ void aopt__wino_finish(const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
                                                          int rows, int columns, float2 (&o)[M][M], float (&sum_sq)[PARTS])
 {
-    enum { PRODUCTS = (M + 2) * (M + 2), R = M / PARTS };
+    enum { R = M / PARTS };
 #pragma unroll
     for (int k = 0; k < PARTS; k++) {
         float ss[16];
@@ -1489,7 +1501,7 @@ static __device__ __forceinline__ void aopt__wino_finish(const char *m, int byte
             ss[i] = 0.0f;
             if (i >= R * M || (!WHOLE && (y >= rows || x >= columns))) continue;
             float2 add = bias, &v = o[y][x];
-            if (residual) { const float2 e = aopt__load2(m + (PRODUCTS + y * M + x) * bytes); add.x += e.x; add.y += e.y; }
+            if (res) { const float2 e = aopt__load2(res + (y * M + x) * bytes); add.x += e.x; add.y += e.y; }
             v = make_float2(fmaf(v.x, alpha, add.x), fmaf(v.y, alpha, add.y));
             if (ACT) ss[i] = fmaf(v.x, v.x, v.y * v.y);
             else ss[i] = aopt__store2((__half *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x), v.x, v.y);
@@ -1552,9 +1564,10 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
         float2 o[M][M];
         aopt__wino_patch<M>(mine, ROW, o);
+        const char *const res = a.residual ? mine + PRODUCTS * ROW : NULL;
         if (__all_sync(0xffffffffu, rows >= M && columns >= M))
-            aopt__wino_finish<true, ACT, M>(mine, ROW, a.residual != NULL, a.alpha, bias, to, line, step, rows, columns, o, sum_sq);
-        else aopt__wino_finish<false, ACT, M>(mine, ROW, a.residual != NULL, a.alpha, bias, to, line, step, rows, columns, o, sum_sq);
+            aopt__wino_finish<true, ACT, M>(res, ROW, a.alpha, bias, to, line, step, rows, columns, o, sum_sq);
+        else aopt__wino_finish<false, ACT, M>(res, ROW, a.alpha, bias, to, line, step, rows, columns, o, sum_sq);
         if (ACT) {
             const float2 scale = rows ? *(const float2 *)(a.gamma + c) : make_float2(0.0f, 0.0f);
             const int row = (int)blockDim.y * (int)threadIdx.z;
@@ -1580,6 +1593,319 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
             const float r = aopt__patch_norm(part[k], sum_sq[k], sqrt_c);
             const int p = (int)threadIdx.x, i = k * R + p / M, j = p % M;
             if (threadIdx.y == 0 && p < R * M && tile < tiles && M * ty + i < H && M * tx + j < W) a.r[(f * H + M * ty + i) * W + M * tx + j] = r;
+        }
+    }
+}
+
+/* ---- tiles of time ---- */
+/* Along time F(4,3), with the matrices of M = 4, times F(M,3) along H and W: six combinations q of frames 4g-2 .. 4g+3 make frames 4g .. 4g+3. */
+
+enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT__WINO_TIME_M + 2, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4 };
+
+/* Reference: wino_time_input_ref in tests/test_fast.cu.  All in f32, one rounding.
+   Launch     12 warps, one block to a multiprocessor, walk down a strip of tiles as aopt_k_wino_input does: 64 channels of 2 tiles.  Rows Mg+1 .. Mg+M of six
+              frames come into shared memory; first a warp takes a position at a time, norm, SiLU and B^T along time, to f32 beside them; then it makes one
+              combination of a tile, 2 channels a lane, while the next rows arrive.
+   Traffic    x read 1.5 * (2M+2)/2M times (1.5 times from DRAM), v written once: with M = 4, 6 that is 3*C + 6.8*C, 3*C + 5.3*C bytes a position. */
+template <int M>
+__global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_input(const aopt_wino_input a, int strip)
+{
+    enum { N = M + 2, FRAMES = AOPT__WINO_TIME_N, THREADS = AOPT__WINO_TIME_THREADS, CHANNELS = AOPT__WINO_TIME_CHANNELS, TILES = AOPT__WINO_TIME_TILES, PX = M * TILES + 2, FRAME_PX = M * PX,
+           PX_CHUNKS = CHANNELS / 8, ALL_PX = FRAMES * FRAME_PX };
+    constexpr float scale = (float)(aopt__wino<M>::row * aopt__wino<M>::row * aopt__wino<4>::row);
+    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* combinations f32 [FRAMES][M][PX][CHANNELS], x fp16 likewise, r f32 [FRAMES][M][PX] */
+    float *const combined = (float *)aopt__ring;
+    const __half *const raw = (const __half *)(combined + ALL_PX * CHANNELS);
+    const float *const raw_r = (const float *)(raw + ALL_PX * CHANNELS);
+    __shared__ const __half *x[FRAMES];
+    __shared__ const float *r[FRAMES];
+    const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + M - 1) / M, tiles_x = (W + M - 1) / M;
+    const int slice_blocks = (C + CHANNELS - 1) / CHANNELS;
+    const int c0 = (int)blockIdx.x % slice_blocks * CHANNELS, tx0 = (int)blockIdx.x / slice_blocks * TILES;
+    const int q = warp / TILES, tx = tx0 + warp % TILES, c = c0 + 2 * lane;         /* the combination, the tile, the first channel that a thread makes */
+    const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
+    const bool mine = c < C && tx < tiles_x;
+    const int64_t group = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
+
+    if (threadIdx.x < FRAMES) {
+        const int64_t f = 4 * group + (int)threadIdx.x - 2 - a.front;
+        const bool in = f < a.frames && (f >= 0 || (f >= -2 && a.history));
+        x[threadIdx.x] = !in ? NULL : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
+        r[threadIdx.x] = !in ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
+    }
+    __syncthreads();
+
+    const auto fetch = [&](int g, int skip) {                       /* rows Mg+1+skip .. Mg+M of all frames */
+        const int rows = M - skip;
+        for (int i = warp; i < FRAMES * rows; i += THREADS / 32) {  /* a warp takes a row of a frame */
+            const int frame = i / rows, row = skip + i % rows, y = M * g + 1 + row;
+            const __half *const from = x[frame];
+            const float *const from_r = r[frame];
+            const bool here = from && (unsigned)y < (unsigned)H;
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(raw + (frame * M + row) * PX * CHANNELS);
+#pragma unroll
+            for (int k = 0; k < (PX * PX_CHUNKS + 31) / 32; k++) {
+                const int at = lane + 32 * k, px = M * tx0 - 1 + at / PX_CHUNKS, ch = c0 + at % PX_CHUNKS * 8;
+                const bool in = here && (unsigned)px < (unsigned)W && ch < C;
+                if (at < PX * PX_CHUNKS) aopt__copy16(to + at * 16, in ? from + (y * W + px) * C + ch : a.x, in ? 16 : 0);
+            }
+            if (lane < PX) {
+                const int px = M * tx0 - 1 + lane;
+                const bool in = here && (unsigned)px < (unsigned)W;
+                aopt__copy4((uint32_t)__cvta_generic_to_shared(raw_r + (frame * M + row) * PX + lane), in ? from_r + y * W + px : a.r, in ? 4 : 0);
+            }
+        }
+        aopt__copy_commit();
+    };
+
+    constexpr float k0 = (float)aopt__wino_poly<4>(-1, 0), k1 = (float)aopt__wino_poly<4>(-1, 1), ka = (float)aopt__wino_poly<4>(0, 0), kb = (float)aopt__wino_poly<4>(1, 0),
+                    pa = (float)aopt__wino_point<4>(0), pb = (float)aopt__wino_point<4>(1);
+    const float2 half_gamma = c < C ? make_float2(0.5f * a.gamma[c], 0.5f * a.gamma[c + 1]) : make_float2(0.0f, 0.0f);
+    float row[N][2][N];
+    fetch(ty0 - 1, M - 2);
+    for (int g = ty0 - 1; g < ty1; g++) {
+        aopt__copy_wait<0>();
+        __syncthreads();                                            /* also: all have used the combinations of the rows before */
+        for (int p = warp + (g < ty0 ? (M - 2) * PX : 0); p < FRAME_PX; p += THREADS / 32) {
+            float2 d[FRAMES];
+#pragma unroll
+            for (int k = 0; k < FRAMES; k++) {
+                const float2 u = __half22float2(*(const __half2 *)(raw + (k * FRAME_PX + p) * CHANNELS + 2 * lane));
+                const float norm = raw_r[k * FRAME_PX + p], s = u.x * (norm * half_gamma.x), t = u.y * (norm * half_gamma.y);
+                d[k] = make_float2(aopt__silu_fast(s, s * scale), aopt__silu_fast(t, t * scale));
+            }
+            float2 *const to = (float2 *)(combined + p * CHANNELS) + lane;
+#define AOPT__AXIS(x) \
+            const float first_##x = fmaf(k0, d[0].x, fmaf(k1, d[2].x, d[4].x)), last_##x = fmaf(k0, d[1].x, fmaf(k1, d[3].x, d[5].x)), \
+                        even_a##x = fmaf(ka, d[1].x, d[3].x), odd_a##x = fmaf(ka, d[2].x, d[4].x), even_b##x = fmaf(kb, d[1].x, d[3].x), odd_b##x = fmaf(kb, d[2].x, d[4].x)
+            AOPT__AXIS(x);
+            AOPT__AXIS(y);
+#undef AOPT__AXIS
+            to[0 * FRAME_PX * CHANNELS / 2] = make_float2(first_x, first_y);
+            to[1 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(pa, even_ax, odd_ax), fmaf(pa, even_ay, odd_ay));
+            to[2 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(-pa, even_ax, odd_ax), fmaf(-pa, even_ay, odd_ay));
+            to[3 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(pb, even_bx, odd_bx), fmaf(pb, even_by, odd_by));
+            to[4 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(-pb, even_bx, odd_bx), fmaf(-pb, even_by, odd_by));
+            to[5 * FRAME_PX * CHANNELS / 2] = make_float2(last_x, last_y);
+        }
+        __syncthreads();
+        if (g + 1 < ty1) fetch(g + 1, 0);
+        if (!mine) continue;
+        const float2 *const from = (const float2 *)(combined + (q * FRAME_PX + (tx - tx0) * M) * CHANNELS) + lane;
+#pragma unroll
+        for (int i = 0; i < M; i++) {
+            if (i < M - 2 && g < ty0) continue;                     /* of the rows above the strip, the last two */
+            float d[2][N];
+#pragma unroll
+            for (int j = 0; j < N; j++) { const float2 u = from[(i * PX + j) * (CHANNELS / 2)]; d[0][j] = u.x; d[1][j] = u.y; }
+            aopt__wino_bt<M>(d[0], row[i + 2][0]);
+            aopt__wino_bt<M>(d[1], row[i + 2][1]);
+        }
+        if (g >= ty0) {
+            const uint32_t plane = aopt__opaque32((uint32_t)C * (2 * AOPT_WINO_BLOCK));
+            const int64_t place = group * tiles + (int64_t)g * tiles_x + tx;
+            char *const to = (char *)(a.v + ((place / AOPT_WINO_BLOCK * FRAMES + q) * (N * N * AOPT_WINO_BLOCK) + place % AOPT_WINO_BLOCK) * C + c);
+#pragma unroll
+            for (int l = 0; l < N; l++) {
+                float o[2][N];
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    float d[N];
+#pragma unroll
+                    for (int k = 0; k < N; k++) d[k] = row[k][i][l];
+                    aopt__wino_bt<M>(d, o[i]);
+                }
+#pragma unroll
+                for (int k = 0; k < N; k++) *(__half2 *)(to + (uint64_t)plane * (uint32_t)(N * k + l)) = __floats2half2_rn(o[0][k], o[1][k]);
+            }
+        }
+#pragma unroll
+        for (int l = 0; l < 2 * N; l++) { row[0][l / N][l % N] = row[M][l / N][l % N]; row[1][l / N][l % N] = row[M + 1][l / N][l % N]; }
+    }
+}
+
+/* A^T along time for two frames: coefficients of the point 0 or infinity, whose products start at row `end`, and of the two pairs of points. */
+typedef struct aopt__wino_pair_of { float even[3], odd[3]; int end; } aopt__wino_pair_of;
+/* Of the six combinations of a column of a tile, two channels: A^T along time for two frames, then A^T along H. */
+template <int M>
+static __device__ __forceinline__ void aopt__wino_time_column(const char *m, int bytes, const aopt__wino_pair_of &f, float2 (&o)[2][M])
+{
+    enum { N = M + 2 };
+    float2 d[2][N];
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        const float2 e = aopt__load2(m + (f.end + k) * bytes), a = aopt__load2(m + (N + k) * bytes), b = aopt__load2(m + (2 * N + k) * bytes),
+                     c = aopt__load2(m + (3 * N + k) * bytes), g = aopt__load2(m + (4 * N + k) * bytes);
+#define AOPT__AXIS(x) do { \
+        d[0][k].x = fmaf(f.even[0], e.x, fmaf(f.even[1], a.x + b.x, f.even[2] * (c.x + g.x))); \
+        d[1][k].x = fmaf(f.odd[0], e.x, fmaf(f.odd[1], a.x - b.x, f.odd[2] * (c.x - g.x))); } while (0)
+        AOPT__AXIS(x);
+        AOPT__AXIS(y);
+#undef AOPT__AXIS
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) aopt__wino_at<M>(d[i], o[i]);
+}
+
+/* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together. */
+template <int M, int PARTS>
+static __device__ __forceinline__ void aopt__wino_time_finish(bool residual, const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
+                                                              int rows, int columns, const float2 (&o)[M][M], float (&sum_sq)[PARTS])
+{
+    enum { R = M / PARTS };
+#pragma unroll
+    for (int k = 0; k < PARTS; k++) {
+        float ss[16];
+#pragma unroll
+        for (int i = 0; i < 16; i++) {
+            const int y = k * R + i / M, x = i % M;
+            ss[i] = 0.0f;
+            if (i >= R * M) continue;
+            const bool in = y < rows && x < columns;
+            const float2 v = o[y][x], e = residual ? aopt__load2(res + (y * M + x) * bytes) : make_float2(0.0f, 0.0f);
+            const __half2 h = __floats2half2_rn(fmaf(v.x, alpha, residual ? bias.x + e.x : bias.x), fmaf(v.y, alpha, residual ? bias.y + e.y : bias.y));
+            const float2 f = __half22float2(h);
+            if (in) *(__half2 *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x) = h;
+            ss[i] = in ? fmaf(f.x, f.x, f.y * f.y) : 0.0f;
+        }
+        sum_sq[k] += aopt__reduce16(ss);
+    }
+}
+
+/* Reference: wino_time_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
+   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: four), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
+              frames 4g and 4g+1, 2 the others.  Products come column by column of the tile, 6*(M+2) lines of 256 bytes, then the residual frame by
+              frame, through a ring in shared memory that runs on from tile to tile; of it the last slot but one still stands while the last is read.
+   Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
+template <int M> static __host__ __device__ constexpr int aopt__wino_time_slots() { return M == 6 ? 8 : 6; }
+template <bool RESIDUAL, int M>
+__global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
+{
+    enum { N = M + 2, FRAMES = AOPT__WINO_TIME_M, COLUMN = AOPT__WINO_TIME_N * N, WARPS = AOPT__WINO_TIME_WARPS, HALF = WARPS / 2, WIDTH = 64 * HALF, ROW = 2 * WIDTH, LANES = ROW / 16, SLOT = COLUMN * ROW, SLOTS = aopt__wino_time_slots<M>(), R = 16 / M, PARTS = M / R };
+    extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][COLUMN] rows */
+    __shared__ float part[WARPS][2][PARTS][16];
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles = tiles_x * ((H + M - 1) / M);
+    const int id = (int)threadIdx.x, lane = id & 31, warp = id >> 5, pair = warp / HALF, line_in = id / LANES;       /* line_in: of 8 lines that are fetched at once */
+    const int steps = RESIDUAL ? N + FRAMES : N, total = groups * tiles;
+    const int64_t plane = (int64_t)C * AOPT_WINO_BLOCK;
+
+    /* What is fetched next: step of pass c0 of row `item`.  Products: from = a.m + ...; residual: frame f from its tile's corner. */
+    int item_in = (int)blockIdx.x, c_in = 0, step_in = 0, slot_in = 0, slot_out = 0;
+    const __half *from = a.m;
+    int y_in = 0, x_in = 0, frame_in = 0;
+    bool in = false;
+    const auto start = [&]() {                                      /* from, in: line line_in of the first column */
+        const int ch = c_in + id % LANES * 8, t = item_in % tiles;
+        in = ch < C;
+        y_in = t / tiles_x * M; x_in = t % tiles_x * M; frame_in = item_in / tiles * FRAMES - a.front;
+        from = a.m + ((int64_t)(item_in / AOPT_WINO_BLOCK) * (AOPT__WINO_TIME_N * N * N * AOPT_WINO_BLOCK) + item_in % AOPT_WINO_BLOCK) * C + (in ? ch : 0) + line_in * N * plane;
+    };
+    const auto fetch = [&]() {
+        if (item_in < total) {
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)(slot_in * SLOT + id * 16);
+            if (step_in == 0) start();
+            if (!RESIDUAL || step_in < N) {                         /* columns 0, N - 1, 1, 2, .. */
+                const __half *p = from + (step_in == 0 ? 0 : step_in == 1 ? N - 1 : step_in - 1) * plane;
+#pragma unroll
+                for (int i = 0; i < (COLUMN + 7) / 8; i++) {        /* rows: combination row / N, row % N along H */
+                    if (8 * i + 8 <= COLUMN || line_in < COLUMN - 8 * i) aopt__copy16(to + i * 8 * ROW, p, in ? 16 : 0);
+                    p += 8 * N * plane;
+                }
+            } else {                                                /* frames 0, 2, 1, 3 */
+                const int j = step_in - N, f = frame_in + (j & 1) * 2 + j / 2, rows = f >= 0 && f < (int)a.frames && in ? H - y_in : 0, columns = W - x_in;
+                const __half *const corner = a.residual + (((int64_t)f * H + y_in) * W + x_in) * C + c_in + id % LANES * 8;
+#pragma unroll
+                for (int i = 0; i < (M * M + 7) / 8; i++) {
+                    const int q = line_in + 8 * i, y = q / M, x = q % M;
+                    const bool here = y < rows && x < columns;
+                    if (q < M * M) aopt__copy16(to + i * 8 * ROW, here ? corner + (y * W + x) * C : a.residual, here ? 16 : 0);
+                }
+            }
+            if (++step_in == steps) {
+                step_in = 0;
+                c_in += WIDTH;
+                if (c_in >= C) { c_in = 0; item_in += (int)gridDim.x; }
+            }
+        }
+        aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
+        slot_in = slot_in + 1 == SLOTS ? 0 : slot_in + 1;
+    };
+    const auto arrive = [&]() {                                     /* the next slot; the one before the one before is filled anew */
+        const char *const s = (const char *)stage + slot_out * SLOT + (warp % HALF * 32 + lane) * 4;
+        aopt__copy_wait<SLOTS - 3>();
+        __syncthreads();
+        fetch();
+        slot_out = slot_out + 1 == SLOTS ? 0 : slot_out + 1;
+        return s;
+    };
+
+    aopt__wino_pair_of f;
+    f.end = pair ? (AOPT__WINO_TIME_N - 1) * N : 0;
+    f.even[0] = pair ? 0.0f : 1.0f; f.even[1] = pair ? aopt__wino_power<4>(0, 2) : 1.0f; f.even[2] = pair ? aopt__wino_power<4>(1, 2) : 1.0f;
+    f.odd[0] = pair ? 1.0f : 0.0f; f.odd[1] = pair ? aopt__wino_power<4>(0, 3) : aopt__wino_power<4>(0, 1); f.odd[2] = pair ? aopt__wino_power<4>(1, 3) : aopt__wino_power<4>(1, 1);
+    for (int s = 0; s < SLOTS - 2; s++) fetch();
+    for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x) {
+        const int t = item % tiles, y0 = t / tiles_x * M, x0 = t % tiles_x * M, first = item / tiles * FRAMES - a.front;
+        float sum_sq[2][PARTS];
+#pragma unroll
+        for (int i = 0; i < 2 * PARTS; i++) sum_sq[i / PARTS][i % PARTS] = 0.0f;
+        for (int c0 = 0; c0 < C; c0 += WIDTH) {
+            const int c = c0 + warp % HALF * 64 + 2 * lane;
+            float2 o[2][M][M], t[2][M];
+#pragma unroll
+            for (int i = 0; i < 2 * M * M; i++) o[i / M / M][i / M % M][i % M] = make_float2(0.0f, 0.0f);
+#pragma unroll 1
+            for (int l = 0; l < N; l++) {                           /* points 0, infinity, a, -a, b, ..; one body for all, the code is long enough */
+                aopt__wino_time_column<M>(arrive(), ROW, f, t);
+                if (l < 2) {
+#pragma unroll
+                    for (int i = 0; i < 2 * M; i++) {
+                        float2 *const to = o[i / M][i % M];
+                        if (l == 0) { to[0].x += t[i / M][i % M].x; to[0].y += t[i / M][i % M].y; }
+                        else { to[M - 1].x += t[i / M][i % M].x; to[M - 1].y += t[i / M][i % M].y; }
+                    }
+                    continue;
+                }
+                float power[M];
+                power[0] = 1.0f;
+                power[1] = l < 4 ? aopt__wino_power<M>(0, 1) : l < 6 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1);
+                if (l & 1) power[1] = -power[1];
+#pragma unroll
+                for (int j = 2; j < M; j++) power[j] = power[j - 1] * power[1];
+#pragma unroll
+                for (int i = 0; i < 2 * M * M; i++) {
+                    float2 &to = o[i / M / M][i / M % M][i % M];
+                    to.x = fmaf(power[i % M], t[i / M / M][i / M % M].x, to.x);
+                    to.y = fmaf(power[i % M], t[i / M / M][i / M % M].y, to.y);
+                }
+            }
+            const float2 bias = c < C ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
+            const uint32_t line = aopt__opaque32((uint32_t)W * (uint32_t)C * 2), step = aopt__opaque32((uint32_t)C * 2);
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const char *res = NULL;
+#pragma unroll 1
+                for (int k = 0; k < (RESIDUAL ? 2 : 0); k++) {      /* frame h, then 2 + h */
+                    const char *const s = arrive();
+                    if (k == pair) res = s;
+                }
+                const int frame = first + 2 * pair + h;
+                const int rows = c < C && frame >= 0 && frame < (int)a.frames ? H - y0 : 0;
+                char *const to = (char *)(a.y + (((int64_t)frame * H + y0) * W + x0) * C + c);
+                aopt__wino_time_finish<M>(RESIDUAL, res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], sum_sq[h]);
+            }
+        }
+        if (!a.r) continue;
+#pragma unroll
+        for (int i = 0; i < 2 * PARTS; i++)
+            if (!(lane & 1)) part[warp][i / PARTS][i % PARTS][lane >> 1] = sum_sq[i / PARTS][i % PARTS];
+        __syncthreads();
+        for (int i = id; i < FRAMES * M * M; i += 32 * WARPS) {
+            const int j = i / (M * M), y = i / M % M, x = i % M, frame = first + j;
+            float sum = 0.0f;
+            for (int k = 0; k < HALF; k++) sum += part[j / 2 * HALF + k][j % 2][y / R][y % R * M + x];
+            if (frame >= 0 && frame < (int)a.frames && y0 + y < H && x0 + x < W) a.r[((int64_t)frame * H + y0 + y) * W + x0 + x] = aopt__norm_factor(sum, sqrt_c);
         }
     }
 }
@@ -2024,6 +2350,42 @@ template <int M> static void aopt__wino_output_launch(const aopt_wino_output *a,
     kernel<<<grid, block, (a->residual ? PRODUCTS + M * M : PRODUCTS) * ROW, stream>>>(*a, sqrtf((float)a->norm_c));
 }
 
+static int aopt__device_attribute(cudaDeviceAttr which)
+{
+    int device = 0, value = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&value, which, device);
+    return value;
+}
+static int aopt__multiprocessors(void) { return aopt__device_attribute(cudaDevAttrMultiProcessorCount); }
+static int aopt__shared_memory(void) { return aopt__device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin); }
+/* Dynamic shared memory of the input transform over time. */
+template <int M> static constexpr int aopt__wino_time_shared() { return AOPT__WINO_TIME_N * M * (M * AOPT__WINO_TIME_TILES + 2) * (6 * AOPT__WINO_TIME_CHANNELS + 4); }
+template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input *a, cudaStream_t stream)
+{
+    enum { SMEM = aopt__wino_time_shared<M>() };
+    const int64_t tiles_y = aopt__div_up(a->H, M), columns = aopt__div_up(a->C, AOPT__WINO_TIME_CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), AOPT__WINO_TIME_TILES);
+    const int64_t groups = aopt__div_up(a->front + a->frames, 4), sm = aopt__multiprocessors();
+    int64_t best = INT64_MAX, n;
+    int strip = 1;
+    for (n = 1; n <= tiles_y; n++) {            /* rows of tiles of a block: as many waves as there are, each a third of a row longer than its strip */
+        const int64_t cost = aopt__div_up(columns * groups * aopt__div_up(tiles_y, n), sm) * (3 * n + 1);
+        if (cost < best) { best = cost; strip = (int)n; }
+    }
+    const dim3 grid((unsigned)columns, (unsigned)aopt__div_up(tiles_y, strip), (unsigned)groups);
+    cudaFuncSetAttribute(aopt_k_wino_time_input<M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
+    aopt_k_wino_time_input<M><<<grid, AOPT__WINO_TIME_THREADS, SMEM, stream>>>(*a, strip);
+}
+template <int M> static void aopt__wino_time_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
+{
+    enum { THREADS = 32 * AOPT__WINO_TIME_WARPS, SMEM = aopt__wino_time_slots<M>() * AOPT__WINO_TIME_N * (M + 2) * 64 * AOPT__WINO_TIME_WARPS };
+    const int64_t groups = aopt__div_up(a->front + a->frames, 4), most = (int64_t)aopt__multiprocessors() * ((M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS);
+    void (*const kernel)(aopt_wino_output, int, float) = a->residual ? aopt_k_wino_time_output<true, M> : aopt_k_wino_time_output<false, M>;
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
+    const dim3 grid((unsigned)(groups * tiles < most ? groups * tiles : most));
+    kernel<<<grid, THREADS, SMEM, stream>>>(*a, (int)groups, sqrtf((float)a->norm_c));
+}
+
 template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double (&g)[M + 2][3], double (&bt)[M + 2][M + 2])
 {
     const double row = aopt__wino<M>::row;
@@ -2080,7 +2442,7 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: batch %lld, frames %lld, rows %lld, n %lld, k %lld, taps %d: all must be at least 1",
                          (long long)g->batch, (long long)g->frames, (long long)g->rows, (long long)g->n, (long long)g->k, g->taps);
     if ((g->a_row | g->w_row | g->c_row) % 8 || g->a_row < g->k || g->w_row < g->k || g->c_row < g->n ||
-        (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
+        (g->a_frame | g->c_frame) % 8 || (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld, w %lld/%lld, c %lld/%lld for k %lld, n %lld: multiples of 8 that hold a row",
                          (long long)g->a_row, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
                          (long long)g->c_batch, (long long)g->k, (long long)g->n);
@@ -2147,7 +2509,7 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
 {
     const aopt__encode_fn encode = aopt__encoder();
     const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
-    const int64_t frame_a = g->rows * g->a_row, frame_c = g->rows * g->c_row, tap_w = g->n * g->w_row;
+    const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row;
     const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
     const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
@@ -2166,10 +2528,12 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     aopt__tapgemm_params p;
     CUtensorMap map[3];
     aopt_status st = aopt__tapgemm_check(&g, err);
-    int device = 0, sm = 0, smem, box_frames;
+    int smem, box_frames;
 
     if (st != AOPT_OK) return st;
-    if (g.taps == 1) { g.rows *= g.frames; g.frames = 1; }      /* frames follow each other: one long matrix */
+    if (g.a_frame == 0) g.a_frame = g.rows * g.a_row;
+    if (g.c_frame == 0) g.c_frame = g.rows * g.c_row;
+    if (g.taps == 1 && g.a_frame == g.rows * g.a_row && g.c_frame == g.rows * g.c_row) { g.rows *= g.frames; g.frames = 1; }      /* one long matrix */
     memset(&plan, 0, sizeof plan);
     if (wanted) plan = *wanted;
     aopt__tapgemm_plan(&g, &plan);
@@ -2189,11 +2553,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
     if ((st = aopt__tapgemm_maps(&g, &plan, map, err)) != AOPT_OK) return st;
-    if (plan.grid == 0) {
-        cudaGetDevice(&device);
-        cudaDeviceGetAttribute(&sm, cudaDevAttrMultiProcessorCount, device);
-        plan.grid = sm;
-    }
+    if (plan.grid == 0) plan.grid = aopt__multiprocessors();
     if (plan.grid > p.tiles) plan.grid = p.tiles;
     void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
@@ -2201,26 +2561,30 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     return aopt__launched("tap GEMM", err);
 }
 
-/* One strided-batched product per tap, beta = 1 from the second on: about 2 dB below one rounding. */
+/* One strided-batched product per tap, beta = 1 from the second on: about 2 dB below one rounding.  Frames that do not follow each other: for each. */
 static aopt_status aopt__tapgemm_cublas(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
 {
+    const int64_t a_frame = g->a_frame ? g->a_frame : g->rows * g->a_row, c_frame = g->c_frame ? g->c_frame : g->rows * g->c_row;
+    const int64_t together = a_frame == g->rows * g->a_row && c_frame == g->rows * g->c_row ? g->frames : 1;
     aopt_status st = aopt__tapgemm_check(g, err);
-    int64_t b;
+    int64_t b, f;
     int j;
     if (st != AOPT_OK) return st;
-    if (g->frames * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(g->frames * g->rows));
+    if (together * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(together * g->rows));
     cublasSetStream(handle, stream);
-    for (j = 0; j < g->taps; j++) {
-        const float beta = j > 0 ? 1.0f : 0.0f;
-        const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(g->frames * g->rows), (int)g->k, &g->alpha,
-            g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + j * g->rows * g->a_row, CUDA_R_16F, (int)g->a_row, g->a_batch,
-            &beta, g->c, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-        if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
-    }
-    for (b = 0; g->bias && b < g->batch; b++) {
-        aopt_k_add_bias<<<1024, 256, 0, stream>>>(g->c + b * g->c_batch, g->bias, g->frames * g->rows, g->n, g->c_row);
-        if ((st = aopt__launched("add bias", err)) != AOPT_OK) return st;
-    }
+    for (f = 0; f < g->frames; f += together)
+        for (j = 0; j < g->taps; j++) {
+            const float beta = j > 0 ? 1.0f : 0.0f;
+            const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(together * g->rows), (int)g->k, &g->alpha,
+                g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + (f + j) * a_frame, CUDA_R_16F, (int)g->a_row, g->a_batch,
+                &beta, g->c + f * c_frame, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+            if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
+        }
+    for (b = 0; g->bias && b < g->batch; b++)
+        for (f = 0; f < g->frames; f += together) {
+            aopt_k_add_bias<<<1024, 256, 0, stream>>>(g->c + b * g->c_batch + f * c_frame, g->bias, together * g->rows, g->n, g->c_row);
+            if ((st = aopt__launched("add bias", err)) != AOPT_OK) return st;
+        }
     return AOPT_OK;
 }
 
@@ -2235,6 +2599,16 @@ AOPT__DEF void aopt_wino_form_tile(int tile, double *form)
 {
     if (tile == 6) aopt__wino_form<6>(form);
     if (tile == 4) aopt__wino_form<4>(form);
+}
+AOPT__DEF void aopt_wino_time_form(int tile, double *form)
+{
+    double at[4][6], g[6][3], bt[6][6], space[AOPT_WINO6_PRODUCTS * 9];
+    const int products = (tile + 2) * (tile + 2);
+    int i;
+    if (tile != 4 && tile != 6) return;
+    aopt_wino_form_tile(tile, space);
+    aopt__wino_matrices(at, g, bt);
+    for (i = 0; i < 6 * products * 27; i++) form[i] = g[i / 27 / products][i % 27 / 9] * space[i / 27 % products * 9 + i % 9];
 }
 AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]) { aopt_wino_form_tile(4, form); }
 
@@ -2406,30 +2780,51 @@ AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t 
 /* ---- Winograd transforms ---- */
 
 /* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
+/* What both transforms ask of their sizes. */
+static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H, int64_t W, int C, int tile, int time_tile, int front, int64_t least_front, aopt_error *err)
+{
+    if ((tile != 4 && tile != 6) || C % 8 || C < 8 || frames < 1 || H < 1 || W < 1 || frames > 65533 || W > INT32_MAX / C || aopt__div_up(H, tile) > INT32_MAX / aopt__div_up(W, tile))
+        return aopt_fail(err, AOPT_E_ARG, "Winograd %s: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, tile 4 or 6",
+                         what, (long long)frames, (long long)H, (long long)W, C, tile);
+    if ((time_tile != 0 && time_tile != 4) || front < (time_tile ? least_front : 0) || front > (time_tile ? 3 : 0))
+        return aopt_fail(err, AOPT_E_ARG, "Winograd %s: a time tile of %d, %d frames in front: must be 0 with none, or 4 with %lld to 3", what, time_tile, front, (long long)least_front);
+    return AOPT_OK;
+}
+
 AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
 {
-    const int tile = a->tile;
-    const int64_t tiles = tile < 1 ? 0 : aopt__div_up(a->H, tile) * aopt__div_up(a->W, tile);
-    if ((tile != 4 && (tile != 6 || !a->r)) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65533 || a->H * a->W > INT32_MAX / a->C)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, a frame below 2^31 values, tile 4, or 6 with a norm",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile);
-    if ((a->frames + 2) * tiles > UINT32_MAX / 2 / a->C)
+    aopt_status st = aopt__wino_check("input", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 1 - a->frames, err);
+    int64_t tiles, deep;
+    if (st != AOPT_OK) return st;
+    if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history",
+                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->tile, a->time_tile);
+    tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
+    deep = a->time_tile ? aopt__div_up(a->front + a->frames, 4) : a->frames + 2;
+    if (deep * tiles > UINT32_MAX / 2 / a->C)
         return aopt_fail(err, AOPT_E_ARG, "Winograd input: %lld frames of %lld tiles of %d channels make a product of 4 GB or more: take fewer frames at a time",
                          (long long)a->frames, (long long)tiles, a->C);
-    if (tile == 6) aopt__wino_input_launch<6>(a, stream);
+    if (a->time_tile && aopt__shared_memory() < (a->tile == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>()))
+        return aopt_fail(err, AOPT_E_UNSUPPORTED, "Winograd input: a time tile with tiles of %d needs more shared memory than the %d bytes that a block can have here", a->tile, aopt__shared_memory());
+    if (a->time_tile) { if (a->tile == 6) aopt__wino_time_input_launch<6>(a, stream); else aopt__wino_time_input_launch<4>(a, stream); }
+    else if (a->tile == 6) aopt__wino_input_launch<6>(a, stream);
     else aopt__wino_input_launch<4>(a, stream);
     return aopt__launched("Winograd input", err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
 {
-    const int tile = a->tile;
-    const int64_t tiles = tile < 1 ? 0 : aopt__div_up(a->H, tile) * aopt__div_up(a->W, tile);
-    const int most = tile == 6 ? 2 * aopt__wino_threads<6>() : 2 * aopt__wino_threads<4>();
-    if ((tile != 4 && tile != 6) || a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || tiles > INT32_MAX || a->W > INT32_MAX / a->C || (a->gamma && a->C > most))
-        return aopt_fail(err, AOPT_E_ARG, "Winograd output: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, at most %d with the activation, frames 1 to 65535, tile 4 or 6",
-                         (long long)a->frames, (long long)a->H, (long long)a->W, a->C, tile, most);
-    if (tile == 6) aopt__wino_output_launch<6>(a, tiles, stream);
+    aopt_status st = aopt__wino_check("output", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 0, err);
+    const int most = a->time_tile ? 0 : a->tile == 6 ? 2 * aopt__wino_threads<6>() : 2 * aopt__wino_threads<4>();
+    int64_t tiles;
+    if (st != AOPT_OK) return st;
+    if (a->time_tile && aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile) > INT32_MAX / (a->front + a->frames))
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: %lld frames of %lld x %lld are too many tiles: take fewer frames at a time", (long long)a->frames, (long long)a->H, (long long)a->W);
+    if (a->gamma && a->C > most)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
+    tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
+    if (a->time_tile) { if (a->tile == 6) aopt__wino_time_output_launch<6>(a, tiles, stream); else aopt__wino_time_output_launch<4>(a, tiles, stream); }
+    else if (a->tile == 6) aopt__wino_output_launch<6>(a, tiles, stream);
     else aopt__wino_output_launch<4>(a, tiles, stream);
     return aopt__launched("Winograd output", err);
 }

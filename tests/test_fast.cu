@@ -433,6 +433,55 @@ static vec wino_output_ref(const wino &w, const vec &m, double alpha, const vec 
             }
     return y;
 }
+/* [products][rows][C] to the blocks of rows that transforms over time make, what is left of the last one NaN; and back. */
+static vec to_blocks(const vec &v, int products, int rows, int C)
+{
+    const int B = AOPT_WINO_BLOCK, blocks = (rows + B - 1) / B;
+    vec out((size_t)blocks * products * B * C, NAN);
+    for (int p = 0; p < products; p++) for (int r = 0; r < rows; r++) for (int c = 0; c < C; c++)
+        out[(((size_t)(r / B) * products + p) * B + r % B) * C + c] = v[((size_t)p * rows + r) * C + c];
+    return out;
+}
+static vec from_blocks(const vec &v, int products, int rows, int C)
+{
+    const int B = AOPT_WINO_BLOCK;
+    vec out((size_t)products * rows * C);
+    for (int p = 0; p < products; p++) for (int r = 0; r < rows; r++) for (int c = 0; c < C; c++)
+        out[((size_t)p * rows + r) * C + c] = v[(((size_t)(r / B) * products + p) * B + r % B) * C + c];
+    return out;
+}
+/* Over time too.  x holds two frames of history, then T; `front` zero frames are thought before the T.  [6][n*n][groups][tiles][C], exact but for the
+   activation, which is rounded if asked. */
+static vec wino_time_input_ref(const wino &w, const vec &x, const vec &r, const vec &gamma, int T, int front, int H, int W, int C, bool rounded)
+{
+    const wino time(4);
+    const int groups = (front + T + 3) / 4;
+    const size_t frame = (size_t)H * W * C;
+    vec act(x.size()), v;
+    for (size_t i = 0; i < x.size(); i++) { act[i] = silu(x[i] * r[i / (size_t)C] * gamma[i % (size_t)C]); if (rounded) act[i] = half_of(act[i]); }
+    for (int q = 0; q < 6; q++) {
+        vec d((size_t)groups * frame, 0.0);
+        for (int g = 0; g < groups; g++)
+            for (int k = 0; k < 6; k++) {
+                const int f = 4 * g - front + k;                 /* of x */
+                if (f < 0 || f >= T + 2) continue;
+                for (size_t i = 0; i < frame; i++) d[(size_t)g * frame + i] += time.bt[(size_t)(q * 6 + k)] * act[(size_t)f * frame + i];
+            }
+        const vec part = wino_input_ref(w, d, NULL, gamma, groups, H, W, C);
+        v.insert(v.end(), part.begin(), part.end());
+    }
+    return v;
+}
+static vec wino_time_output_ref(const wino &w, const vec &m, double alpha, const vec &bias, const vec *residual, int T, int front, int H, int W, int C)
+{
+    const wino time(4);
+    const int groups = (front + T + 3) / 4, nn = w.n * w.n;
+    const size_t frame = (size_t)((H + w.m - 1) / w.m) * ((W + w.m - 1) / w.m) * C;
+    vec frames((size_t)nn * T * frame, 0.0);
+    for (int p = 0; p < nn; p++) for (int f = 0; f < T; f++) for (int q = 0; q < 6; q++) for (size_t i = 0; i < frame; i++)
+        frames[((size_t)p * T + f) * frame + i] += time.at[(size_t)((f + front) % 4 * 6 + q)] * m[(((size_t)q * nn + p) * groups + (f + front) / 4) * frame + i];
+    return wino_output_ref(w, frames, alpha, bias, residual, T, H, W, C);
+}
 static void test_wino_input(void)
 {
     static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 43, 136 }, { 2, 5, 18, 264 }, { 1, 87, 3, 8 } };
@@ -493,6 +542,76 @@ static void test_wino_output(void)
             if (C > (w.m == 6 ? 256 : 512)) { CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
             CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, act, "activation, T %d H %d W %d C %d mode %d", T, H, W, C, mode);
+        }
+}
+
+static void test_wino_time_input(void)
+{
+    static const int sizes[][5] = { { 1, 0, 1, 1, 8 }, { 1, 3, 4, 4, 24 }, { 5, 0, 9, 6, 72 }, { 7, 1, 13, 27, 136 }, { 2, 2, 87, 3, 8 } };     /* T, front, H, W, C */
+    for (const int *s : sizes)
+        for (int mode = 0; mode < 4; mode++) {          /* bit 0: history, where nothing is in front; bit 1: tiles of 6 */
+            const int T = s[0], front = s[1], H = s[2], W = s[3], C = s[4], history = (mode & 1) && !front;
+            const wino w(mode & 2 ? 6 : 4);
+            const int64_t P = (int64_t)H * W;
+            vec x = random_half((T + 2) * P * C, 41, 2.0), gamma = random_vec(C, 42, 1.0), r = norm_ref(x, C, C);
+            for (double &q : r) q = (double)(float)q;
+            for (double &q : gamma) q = (double)(float)q;
+            if (!history) std::fill(x.begin(), x.begin() + 2 * P * C, 0.0);
+            const vec want = wino_time_input_ref(w, x, r, gamma, T, front, H, W, C, false);
+            vec emulated = wino_time_input_ref(w, x, r, gamma, T, front, H, W, C, true);
+            round_half(emulated);
+            const int products = 6 * w.n * w.n, rows = (int)want.size() / products / C;
+            device<__half> dx(x), dv((int64_t)to_blocks(want, products, rows, C).size());
+            device<float> dr(r), dg(gamma);
+            aopt_wino_input a;
+            memset(&a, 0, sizeof a);
+            a.x = dx.p + 2 * P * C; a.r = dr.p + 2 * P;
+            if (history) { a.history = dx.p; a.r_history = dr.p; }
+            a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C; a.tile = w.m; a.time_tile = 4; a.front = front;
+            CALL(aopt_cuda_wino_input(&a, 0, &err));
+            CHECK_SNR(from_blocks(dv.get(), products, rows, C), emulated, want, "T %d front %d H %d W %d C %d mode %d", T, front, H, W, C, mode);
+            if (front == 1 || (!front && T > 4)) {          /* what is left of a clip after its first tile of time, from the whole of it */
+                const int later = 4 - front, rest = rows - rows / ((front + T + 3) / 4);
+                vec second;
+                for (int p = 0; p < products; p++) second.insert(second.end(), emulated.begin() + ((int64_t)p * rows + rows - rest) * C, emulated.begin() + (int64_t)(p + 1) * rows * C);
+                dv.poison();
+                a.front = -later;
+                CALL(aopt_cuda_wino_input(&a, 0, &err));
+                CHECK(snr(from_blocks(dv.get(), products, rest, C), second) > 60, "from frame %d of %d: %.1f dB", later, T, snr(from_blocks(dv.get(), products, rest, C), second));
+            }
+            a.front = -T;
+            CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "all frames left out");
+            a.r = NULL; a.front = 0;
+            CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "over time without a norm");
+            a.r = dr.p; a.front = 4;
+            CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "a whole tile of frames in front");
+            a.front = 0; a.time_tile = 2;
+            CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "a time tile of 2");
+        }
+}
+static void test_wino_time_output(void)
+{
+    static const int sizes[][5] = { { 1, 0, 1, 1, 8 }, { 1, 3, 4, 4, 24 }, { 5, 0, 9, 6, 72 }, { 7, 1, 13, 15, 136 }, { 4, 0, 5, 11, 512 }, { 2, 2, 5, 6, 1032 } };
+    for (const int *s : sizes)
+        for (int mode = 0; mode < 8; mode++) {          /* bit 0: residual; bit 1: r; bit 2: tiles of 6 */
+            const wino w(mode & 4 ? 6 : 4);
+            const int T = s[0], front = s[1], H = s[2], W = s[3], C = s[4], tiles = (H + w.m - 1) / w.m * ((W + w.m - 1) / w.m), groups = (front + T + 3) / 4;
+            const vec m = random_half((int64_t)6 * w.n * w.n * groups * tiles * C, 51, 20.0), bias = random_half(C, 52, 1.0), res = random_half((int64_t)T * H * W * C, 53, 1.0);
+            const vec want = wino_time_output_ref(w, m, 0.125, bias, mode & 1 ? &res : NULL, T, front, H, W, C);
+            vec emulated = want;
+            round_half(emulated);
+            device<__half> dm(to_blocks(m, 6 * w.n * w.n, groups * tiles, C)), dres(res), dy((int64_t)want.size());
+            device<float> db(bias), dr((int64_t)T * H * W);
+            aopt_wino_output a;
+            memset(&a, 0, sizeof a);
+            a.m = dm.p; a.alpha = 0.125f; a.bias = db.p; a.residual = mode & 1 ? dres.p : NULL; a.y = dy.p; a.r = mode & 2 ? dr.p : NULL;
+            a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1; a.tile = w.m; a.time_tile = 4; a.front = front;
+            CALL(aopt_cuda_wino_output(&a, 0, &err));
+            CHECK_SNR(dy.get(), emulated, want, "T %d front %d H %d W %d C %d mode %d", T, front, H, W, C, mode);
+            const vec r = norm_ref(dy.get(), C, C - 1);
+            if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
+            a.gamma = db.p;
+            CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "an activation over time");
         }
 }
 
@@ -598,6 +717,68 @@ static void wino_conv(int tile)
     CHECK(same_bits(first, dy.raw()), "tiles of %d: chunks of 2 and %d frames differ from one of %d", tile, T - 2, T);
 }
 static void test_wino_conv(void) { wino_conv(4); wino_conv(6); }
+/* The same over time too, in one batched GEMM of one tap; then cut in two where tiles of time meet. */
+static void wino_time_conv(int tile)
+{
+    const wino transforms(tile);
+    const int T = 9, front = 3, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = (H + tile - 1) / tile * ((W + tile - 1) / tile), products = 6 * (tile + 2) * (tile + 2);
+    static double form[6 * 64 * 27];
+    const aopt_conv_form f = { form, products, 27, 0 };
+    aopt_wino_time_form(tile, form);
+    vec x = random_half((int64_t)T * P * ci, 61, 1.0), gamma = random_vec(ci, 62, 1.0), w = random_vec((int64_t)co * ci * 27, 63, 0.02), bias = random_vec(co, 64, 0.1);
+    for (double &q : w) q = (double)(float)q;
+    for (double &q : gamma) q = (double)(float)q;
+    const vec r = norm_ref(x, ci, ci);
+    vec xh((size_t)2 * P * ci, 0.0), rh((size_t)2 * P, 0.0), act;           /* two zero frames first */
+    xh.insert(xh.end(), x.begin(), x.end()); rh.insert(rh.end(), r.begin(), r.end());
+    for (size_t i = 0; i < xh.size(); i++) act.push_back(silu(xh[i] * rh[i / ci] * gamma[i % ci]));
+    vec exact = direct_conv(act, w, T, H, W, ci, co, 3);
+    for (size_t i = 0; i < exact.size(); i++) exact[i] += bias[i % co];
+
+    const int64_t B = AOPT_WINO_BLOCK, blocks = (3 * tiles + B - 1) / B;
+    device<__half> dx(x), du((int64_t)products * co * ci), dv(products * blocks * B * ci), dm(products * blocks * B * co), dy((int64_t)T * P * co);
+    device<float> dr(r), dg(gamma), dw(w), db(bias), dry((int64_t)T * P);
+    float alpha = 0;
+    CALL(aopt_cuda_conv_weights(&f, dw.p, co, ci, 1, du.p, &alpha, &err));
+    vec v = wino_time_input_ref(transforms, xh, rh, gamma, T, front, H, W, ci, true), u = weights_ref(w, f, co, ci, 1);
+    for (double &q : u) q /= alpha;
+    round_half(v); round_half(u);
+    vec emulated = wino_time_output_ref(transforms, emulated_gemm(v, u, products, 3, tiles, co, ci, 1, false), alpha, bias, NULL, T, front, H, W, co);
+    round_half(emulated);
+
+    aopt_wino_input in; aopt_tapgemm g; aopt_wino_output out;
+    memset(&in, 0, sizeof in); memset(&g, 0, sizeof g); memset(&out, 0, sizeof out);
+    in.x = dx.p; in.r = dr.p; in.gamma = dg.p; in.v = dv.p; in.frames = T; in.H = H; in.W = W; in.C = ci; in.tile = out.tile = tile; in.time_tile = out.time_tile = 4; in.front = out.front = front;
+    g.batch = products; g.frames = blocks; g.rows = B; g.n = co; g.k = ci; g.taps = 1; g.alpha = 1.0f;
+    g.a = dv.p; g.a_row = ci; g.a_batch = B * ci; g.a_frame = products * g.a_batch;
+    g.w = du.p; g.w_row = ci; g.w_batch = (int64_t)co * ci;
+    g.c = dm.p; g.c_row = co; g.c_batch = B * co; g.c_frame = products * g.c_batch;
+    out.m = dm.p; out.alpha = alpha; out.bias = db.p; out.y = dy.p; out.r = dry.p; out.frames = T; out.H = H; out.W = W; out.C = out.norm_c = co;
+    std::vector<__half> first;
+    for (int path = aopt_cuda_has_wgmma() ? 0 : 1; path < (small ? 1 : 2); path++) {
+        dv.poison(); dm.poison(); dy.poison();
+        CALL(aopt_cuda_wino_input(&in, 0, &err));
+        CALL(aopt_cuda_tapgemm(path ? blas : NULL, &g, 0, &err));
+        CALL(aopt_cuda_wino_output(&out, 0, &err));
+        CHECK_SNR(dy.get(), emulated, exact, "convolution over time, tiles of %d, path %d", tile, path);
+        printf("    convolution over time, tiles of %d, through %s: %.2f dB, emulation %.2f dB\n", tile, path ? "cuBLAS" : "wgmma", snr(dy.get(), exact), snr(emulated, exact));
+        if (path == 0) first = dy.raw();
+    }
+    if (first.empty()) return;
+    dy.poison();
+    for (int t = 0; t < T; t += (int)in.frames) {
+        in.front = out.front = t ? 0 : front;
+        in.frames = out.frames = t ? T - t : 5;
+        g.frames = ((in.front + in.frames) / 4 * tiles + B - 1) / B;
+        in.x = dx.p + (int64_t)t * P * ci; in.r = dr.p + (int64_t)t * P; out.y = dy.p + (int64_t)t * P * co; out.r = dry.p + (int64_t)t * P;
+        if (t) { in.history = in.x - 2 * P * ci; in.r_history = in.r - 2 * P; }
+        CALL(aopt_cuda_wino_input(&in, 0, &err));
+        CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
+        CALL(aopt_cuda_wino_output(&out, 0, &err));
+    }
+    CHECK(same_bits(first, dy.raw()), "over time, tiles of %d: a cut after frame 4 changes bits", tile);
+}
+static void test_wino_time_conv(void) { wino_time_conv(4); wino_time_conv(6); }
 static void test_wino_large_activations(void)
 {
     const int H = 8, W = 8, C = 64, P = H * W;
@@ -879,7 +1060,10 @@ int main(int argc, char **argv)
     RUN(test_norm);
     RUN(test_wino_input);
     RUN(test_wino_output);
+    RUN(test_wino_time_input);
+    RUN(test_wino_time_output);
     RUN(test_wino_conv);
+    RUN(test_wino_time_conv);
     RUN(test_wino_large_activations);
     RUN(test_upsample);
     RUN(test_upsample4);

@@ -1,8 +1,9 @@
 /* fast_kernels.cu - time of each kernel of the fast decoder at the shapes of the 720p task, on one GPU
 
    nvcc -x cu -std=c++17 -DAUTOOPT_CUDA -O3 -gencode=arch=compute_90a,code=sm_90a tests/bench/fast_kernels.cu -o build/bench_fast -lcublas
-   build/bench_fast [plans] [tiles=4,6,6,6] [frames-per-chunk of the last stages, 16]
-   tiles: outputs of a Winograd tile along an axis, by level.
+   build/bench_fast [plans | all] [only=LAYER [once]] [tiles=4,4,6,6] [times=0,4,4,0] [frames-per-chunk of the last stages, 16]
+   tiles, times: outputs of a Winograd tile along H and W and along time (0: taps in the GEMM), by level; `all` times the other tiles too.
+   once: each kernel runs once, untimed, for a profiler: ncu --clock-control none -k regex:wino build/bench_fast "only=level 2 3x3x3" once.
    Per layer and chunk: input transform (GB/s of the least traffic), GEMM (TFLOP/s, beside cuBLAS with the same M, N, K),
    output transform; then the sum over the whole decode, chunks scaled to the clip.  `plans` times GEMM cuts instead.
    Medians of repetitions of at least 0.2 s in all; random data. */
@@ -46,8 +47,10 @@ template <typename T> static T *take(int64_t n)
 static __half *take_half(int64_t n, float scale, uint64_t seed) { __half *p = take<__half>(n); fill_half<<<2048, 256>>>(p, n, scale, seed); return p; }
 static float *take_float(int64_t n, float scale, float mean, uint64_t seed) { float *p = take<float>(n); fill_float<<<2048, 256>>>(p, n, scale, mean, seed); return p; }
 
+static bool once;
 static double time_ms(const std::function<void()> &f)
 {
+    if (once) { f(); TRY(cudaDeviceSynchronize()); return 1.0; }
     cudaEvent_t a, b;
     std::vector<float> ms;
     float total = 0;
@@ -104,38 +107,42 @@ static double gemm_flops(const aopt_tapgemm *g) { return 2.0 * (double)g->batch 
 
 static void plans(const aopt_tapgemm *g, double flops)
 {
-    static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 0 }, { 0, 2, 5, 0 }, { 0, 3, 4, 0 }, { 64, 0, 0, 0 }, { 128, 2, 4, 0 }, { 0, 0, 0, 128 }, { 0, 0, 0, 0 } };
+    static const aopt_tapgemm_plan list[] = { { 0, 0, 0, 0 }, { 0, 2, 5, 0 }, { 0, 3, 4, 0 }, { 64, 0, 0, 0 }, { 128, 2, 4, 0 }, { 64, 4, 4, 0 }, { 64, 2, 8, 0 }, { 0, 0, 0, 128 }, { 0, 0, 0, 0 } };
     for (const aopt_tapgemm_plan &p : list) {
         const double ms = aopt_cuda_tapgemm_planned(g, &p, 0, &err) == AOPT_OK ? time_ms([&] { RUN(aopt_cuda_tapgemm_planned(g, &p, 0, &err)); }) : NAN;
         printf("    tile rows %3d, stages a %d w %d, grid %3d: %8.3f ms %6.1f TFLOP/s\n", p.tile_rows, p.a_stages, p.w_stages, p.grid, ms, flops / ms * 1e-9);
     }
 }
 
-static cost bench_wino(const layer &l, int T, int tile, bool tune)
+static cost bench_wino(const layer &l, int T, int tile, int time, bool tune)
 {
-    static double form[64 * 9];
-    const int products = (tile + 2) * (tile + 2);
-    const aopt_conv_form f = { form, products, 9, 0 };
+    static double form[6 * 64 * 27];
+    const int products = (tile + 2) * (tile + 2) * (time ? 6 : 1), taps = time ? 1 : 3;
+    const int64_t B = AOPT_WINO_BLOCK, groups = (T + 3) / 4;
+    const aopt_conv_form f = { form, products, time ? 27 : 9, 0 };
     const int64_t P = (int64_t)l.H * l.W, tiles = aopt__div_up(l.H, tile) * aopt__div_up(l.W, tile);
+    const int64_t blocks = (groups * tiles + B - 1) / B, in_rows = time ? blocks * B : (T + 2) * tiles, out_rows = time ? blocks * B : T * tiles;      /* of a product */
     cost k;
     float alpha;
     memset(&k, 0, sizeof k);
     arena_used = 0;
-    aopt_wino_form_tile(tile, form);
-    __half *x = take_half((T + 2) * P * l.ci, 1.0f, 1), *u = take<__half>((int64_t)3 * products * l.co * l.ci), *v = take<__half>(products * (T + 2) * tiles * l.ci);
-    __half *m = take<__half>(products * T * tiles * l.co), *y = take<__half>(T * P * l.co), *res = take_half(T * P * l.co, 1.0f, 2);
+    if (time) aopt_wino_time_form(tile, form);
+    else aopt_wino_form_tile(tile, form);
+    __half *x = take_half((T + 2) * P * l.ci, 1.0f, 1), *u = take<__half>((int64_t)taps * products * l.co * l.ci), *v = take<__half>(products * in_rows * l.ci);
+    __half *m = take<__half>(products * out_rows * l.co), *y = take<__half>(T * P * l.co), *res = take_half(T * P * l.co, 1.0f, 2);
     float *r = take<float>((T + 2) * P), *gamma = take_float(l.ci, 0.2f, 1.0f, 3), *bias = take_float(l.co, 0.01f, 0.0f, 4), *ry = take<float>(T * P);
     float *w = take_float((int64_t)27 * l.co * l.ci, 0.577f / sqrtf(27.0f * (float)l.ci), 0.0f, 5);
     RUN(aopt_cuda_norm_factor(x, r, (T + 2) * P, l.ci, l.ci, 0, &err));
-    RUN(aopt_cuda_conv_weights(&f, w, l.co, l.ci, 3, u, &alpha, &err));
+    RUN(aopt_cuda_conv_weights(&f, w, l.co, l.ci, taps, u, &alpha, &err));
     aopt_wino_input in; aopt_wino_output out; aopt_tapgemm g;
     memset(&in, 0, sizeof in); memset(&out, 0, sizeof out);
-    in.history = x; in.x = x + 2 * P * l.ci; in.r_history = r; in.r = r + 2 * P; in.gamma = gamma; in.v = v; in.frames = T; in.H = l.H; in.W = l.W; in.C = l.ci; in.tile = out.tile = tile;
+    in.history = x; in.x = x + 2 * P * l.ci; in.r_history = r; in.r = r + 2 * P; in.gamma = gamma; in.v = v; in.frames = T; in.H = l.H; in.W = l.W; in.C = l.ci; in.tile = out.tile = tile; in.time_tile = out.time_tile = time;
     out.m = m; out.alpha = alpha; out.bias = bias; out.residual = res; out.y = y; out.r = ry; out.frames = T; out.H = l.H; out.W = l.W; out.C = out.norm_c = l.co;
-    gemm_defaults(&g, products, T, tiles, l.co, l.ci, 3, v, u, m);
+    gemm_defaults(&g, products, time ? blocks : T, time ? B : tiles, l.co, l.ci, taps, v, u, m);
+    if (time) { g.a_batch = B * l.ci; g.a_frame = products * g.a_batch; g.c_batch = B * l.co; g.c_frame = products * g.c_batch; }
     k.flops = gemm_flops(&g);
-    k.in_bytes = 2.0 * (double)(T + 2) * (double)l.ci * ((double)P + (double)(products * tiles));
-    k.out_bytes = 2.0 * (double)T * (double)l.co * ((double)(products * tiles) + 2.0 * (double)P);
+    k.in_bytes = 2.0 * (double)l.ci * ((double)(T + 2) * (double)P + (double)(products * in_rows));
+    k.out_bytes = 2.0 * (double)l.co * ((double)(products * out_rows) + 2.0 * (double)T * (double)P);
     k.in_ms = time_ms([&] { RUN(aopt_cuda_wino_input(&in, 0, &err)); });
     if (tune) {
         plans(&g, k.flops);
@@ -143,8 +150,9 @@ static cost bench_wino(const layer &l, int T, int tile, bool tune)
     }
     k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); });
     k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output(&out, 0, &err)); });
+    if (time) { k.blas_ms = time_ms([&] { RUN(aopt_cuda_tapgemm(blas, &g, 0, &err)); }); return k; }
     arena_used = 0;
-    k.blas_ms = cublas_ms(products, T * tiles, l.co, 3 * l.ci);
+    k.blas_ms = cublas_ms(products, out_rows, l.co, taps * l.ci);
     return k;
 }
 static cost bench_upsample(const layer &l, int T, int tile)
@@ -207,16 +215,18 @@ static cost bench_plain(const layer &l, int T)
 
 int main(int argc, char **argv)
 {
-    const bool tune = argc > 1 && strcmp(argv[1], "plans") == 0;
-    int tile[4] = { 4, 6, 6, 6 };
+    const bool tune = argc > 1 && strcmp(argv[1], "plans") == 0, all = argc > 1 && strcmp(argv[1], "all") == 0;
+    int tile[4] = { 4, 4, 6, 6 }, time[4] = { 0, 4, 4, 0 };
     const int chunk = argc > 1 && atoi(argv[argc - 1]) > 0 ? atoi(argv[argc - 1]) : 16;
+    const char *only = NULL;
     size_t room = 0, total = 0;
     cudaDeviceProp prop;
-    for (int i = 1; i < argc; i++) sscanf(argv[i], "tiles=%d,%d,%d,%d", &tile[0], &tile[1], &tile[2], &tile[3]);
+    for (int i = 1; i < argc; i++) { if (strncmp(argv[i], "only=", 5) == 0) only = argv[i] + 5; once |= strcmp(argv[i], "once") == 0; }
+    for (int i = 1; i < argc; i++) if (sscanf(argv[i], "tiles=%d,%d,%d,%d", &tile[0], &tile[1], &tile[2], &tile[3]) < 1) sscanf(argv[i], "times=%d,%d,%d,%d", &time[0], &time[1], &time[2], &time[3]);
     double sum_ms = 0, sum_flops = 0;
     TRY(cudaGetDeviceProperties(&prop, 0));
     TRY(cudaMemGetInfo(&room, &total));
-    arena_bytes = room - ((size_t)2 << 30);
+    arena_bytes = once ? (size_t)12 << 30 : room - ((size_t)2 << 30);          /* a profiler keeps copies of it */
     TRY(cudaMalloc((void **)&arena, arena_bytes));
     if (cublasCreate(&blas) != CUBLAS_STATUS_SUCCESS || !aopt_cuda_has_wgmma()) { printf("needs cuBLAS and a GPU of compute capability 9.0, built for sm_90a\n"); return 1; }
     {
@@ -229,17 +239,26 @@ int main(int argc, char **argv)
     printf("%-14s %3s %3s | %8s %6s | %8s %6s %6s | %8s %6s | whole clip ms\n", "layer", "n", "T", "in ms", "GB/s", "gemm ms", "TF/s", "cuBLAS", "out ms", "GB/s");
     for (const layer &l : layers) {
         const int T = std::max(2, l.level == 0 ? chunk / 4 : l.level == 1 ? chunk / 2 : chunk);
-        if (tune && (l.kind != WINO || l.ci != l.co || l.level == 0)) continue;
+        if (only && strcmp(only, l.name) != 0) continue;
+        if (tune && (l.kind != WINO || l.level == 0)) continue;
         if (tune) printf("%s, T %d\n", l.name, T);
-        const cost k = l.kind == WINO ? bench_wino(l, T, tile[l.H == 44 ? 0 : l.H == 88 ? 1 : l.H == 176 ? 2 : 3], tune)
-            : l.kind == UPSAMPLE || l.kind == UPSAMPLE4 ? bench_upsample(l, T, l.kind == UPSAMPLE4 ? 4 : 2) : bench_plain(l, T);
-        if (tune) continue;
-        const double ms = k.in_ms + k.gemm_ms + k.out_ms, whole = ms * l.frames / T * l.count;
-        printf("%-14s %3d %3d | %8.3f %6.0f | %8.3f %6.1f %6.1f | %8.3f %6.0f | %8.2f\n", l.name, l.count, T, k.in_ms, k.in_ms > 0 ? k.in_bytes / k.in_ms * 1e-6 : 0.0,
-               k.gemm_ms, k.flops / k.gemm_ms * 1e-9, k.flops / k.blas_ms * 1e-9, k.out_ms, k.out_ms > 0 ? k.out_bytes / k.out_ms * 1e-6 : 0.0, whole);
-        fflush(stdout);
-        sum_ms += whole;
-        sum_flops += k.flops * l.frames / T * l.count;
+        const int stage = l.H == 44 ? 0 : l.H == 88 ? 1 : l.H == 176 ? 2 : 3;
+        for (int way = 0; way < (all && l.kind == WINO ? 4 : 1); way++) {           /* way 0: the chosen tile, the only one in the sum */
+            const int m = way & 1 ? 10 - tile[stage] : tile[stage], t = way & 2 ? 4 - time[stage] : time[stage];
+            const cost k = l.kind == WINO ? bench_wino(l, T, m, t, tune)
+                : l.kind == UPSAMPLE || l.kind == UPSAMPLE4 ? bench_upsample(l, T, l.kind == UPSAMPLE4 ? 4 : 2) : bench_plain(l, T);
+            char name[32];
+            if (tune) continue;
+            if (way) snprintf(name, sizeof name, "  tiles %dx%dx%d", m, m, t);
+            else snprintf(name, sizeof name, "%s", l.name);
+            const double ms = k.in_ms + k.gemm_ms + k.out_ms, whole = ms * l.frames / T * (way ? std::max(1, l.count) : l.count);
+            printf("%-14s %3d %3d | %8.3f %6.0f | %8.3f %6.1f %6.1f | %8.3f %6.0f | %8.2f\n", name, l.count, T, k.in_ms, k.in_ms > 0 ? k.in_bytes / k.in_ms * 1e-6 : 0.0,
+                   k.gemm_ms, k.flops / k.gemm_ms * 1e-9, k.flops / k.blas_ms * 1e-9, k.out_ms, k.out_ms > 0 ? k.out_bytes / k.out_ms * 1e-6 : 0.0, whole);
+            fflush(stdout);
+            if (way) continue;
+            sum_ms += whole;
+            sum_flops += k.flops * l.frames / T * l.count;
+        }
     }
     if (!tune) printf("sum %.1f ms for %.1f TFLOP of matrix work; attention and the first convolution are not included\n", sum_ms, sum_flops * 1e-12);
     return 0;

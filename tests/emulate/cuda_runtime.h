@@ -29,6 +29,7 @@
 
 struct alignas(8) float2 { float x, y; };
 struct alignas(8) uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
 static inline float2 make_float2(float x, float y) { float2 v; v.x = x; v.y = y; return v; }
 
 struct dim3 { unsigned x, y, z; dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {} };
@@ -50,6 +51,9 @@ static inline const char *cudaGetErrorString(cudaError_t e) { return e == cudaEr
 static inline cudaError_t cudaGetLastError(void) { cudaError_t e; emulate_call(); e = emulate_last; emulate_last = cudaSuccess; return e; }
 static inline cudaError_t cudaGetDevice(int *d) { *d = 0; return cudaSuccess; }
 static inline cudaError_t cudaSetDevice(int d) { return d == 0 ? emulate_call() : emulate_error(cudaErrorInvalidValue); }
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount, cudaDevAttrMaxSharedMemoryPerBlockOptin };
+static int emulate_shared_bytes = 232448;                                       /* settable: another device */
+static inline cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int) { *v = a == cudaDevAttrMultiProcessorCount ? 3 : emulate_shared_bytes; return cudaSuccess; }
 static inline cudaError_t cudaGetDeviceCount(int *n) { *n = 1; return cudaSuccess; }
 static inline cudaError_t cudaDeviceSynchronize(void) { return emulate_call(); }
 static inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return emulate_call(); }
@@ -101,7 +105,14 @@ static inline void emulate_yield(void)
     if (!emulate_turns) throw emulate_barrier();
     if (!_setjmp(emulate_thread[emulate_current])) _longjmp(emulate_scheduler, 1);
 }
-static inline void __syncthreads(void) { emulate_yield(); }
+/* A barrier opens between two rounds of turns, once all that are not done wait at it: warps may have taken more turns than others. */
+static int emulate_waits[EMULATE_THREADS], emulate_opened;
+static inline void __syncthreads(void)
+{
+    const int me = emulate_current, opened = emulate_opened;
+    emulate_waits[me] = 1;
+    while (emulate_opened == opened) emulate_yield();
+}
 static inline void __syncwarp(void) { emulate_yield(); }
 /* Two turns: all have written before one reads, all have read before one writes again. */
 template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
@@ -183,13 +194,17 @@ __attribute__((noinline)) static void emulate_turn(int i)
 static void emulate_block_in_turns(int threads)
 {
     memset(emulate_done, 0, sizeof emulate_done);
+    memset(emulate_waits, 0, sizeof emulate_waits);
     for (int again = 1; again;) {
+        int open = 1;
         again = 0;
         for (int i = 0; i < threads; i++) {
             if (emulate_done[i]) continue;
             emulate_turn(i);
             again |= !emulate_done[i];
+            open &= emulate_done[i] | emulate_waits[i];
         }
+        if (open) { emulate_opened++; memset(emulate_waits, 0, sizeof emulate_waits); }
     }
 }
 

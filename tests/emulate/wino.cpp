@@ -13,6 +13,7 @@ static inline int64_t aopt__opaque(int64_t x) { return x; }
 static inline uint32_t aopt__opaque32(uint32_t x) { return x; }
 static inline float aopt__ex2(float x) { return exp2f(x); }
 static inline float aopt__rcp(float x) { return 1.0f / x; }
+static inline float aopt__tanh(float x) { return tanhf(x); }
 static inline void aopt__copy16(uint32_t smem, const void *p, int bytes) { emulate_copy(smem, p, 16, (size_t)bytes); }
 static inline void aopt__copy4(uint32_t smem, const void *p, int bytes) { emulate_copy(smem, p, 4, (size_t)bytes); }
 static inline void aopt__copy_commit() { emulate_commit(); }
@@ -72,8 +73,22 @@ static void test_short_waits_show(void)
 {
     control(test_wino_input, "test_wino_input");
     control(test_wino_output, "test_wino_output");
+    control(test_wino_time_input, "test_wino_time_input");
+    control(test_wino_time_output, "test_wino_time_output");
     control(test_upsample, "test_upsample");
     control(test_upsample4, "test_upsample4");
+}
+
+static void test_little_shared_memory(void)
+{
+    aopt_wino_input a;
+    __half h[8];
+    float f[8];
+    memset(&a, 0, sizeof a);
+    a.x = a.v = h; a.r = a.gamma = f; a.frames = a.H = a.W = 1; a.C = 8; a.tile = 6; a.time_tile = 4;
+    emulate_shared_bytes = 101376;                      /* of compute capability 8.9 */
+    CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_UNSUPPORTED && strstr(err.message, "101376"), "%s", err.message);
+    emulate_shared_bytes = 232448;
 }
 
 int main(void)
@@ -82,12 +97,15 @@ int main(void)
     RUN(test_wino_matrices);
     RUN(test_wino_input);
     RUN(test_wino_output);
+    RUN(test_wino_time_input);
+    RUN(test_wino_time_output);
     RUN(test_upsample_form);
     RUN(test_upsample4_matrices);
     RUN(test_upsample4_form);
     RUN(test_forms_refuse);
     RUN(test_upsample);
     RUN(test_upsample4);
+    RUN(test_little_shared_memory);
     RUN(test_short_waits_show);
     return check_report();
 }
