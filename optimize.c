@@ -324,10 +324,11 @@ static aopt_status build_cpu(const aopt_model *model, const aopt_shape *shape, c
 
 /* What may be tuned beside the plan. */
 typedef struct tuning {
-    int chunk;                          /* latent frames that go through the network together; 0 = the most whose layers need no parts, at least CHUNK */
+    int chunk;                          /* latent frames that go through the network together; 0 = the most whose layers need no parts, CHUNK if
+                                           memory holds that in parts, else fewer */
     int cublas;                         /* 1 = no wgmma even where there is some */
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
-    int outer;                          /* latent frames that go through level 0 together; at least chunk */
+    int outer;                          /* latent frames that go through level 0 together, at least; a chunk may be more */
 } tuning;
 static const tuning shipped = { 0, 0, (int64_t)22400 << 20, 16 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
@@ -414,6 +415,12 @@ typedef struct chunk {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int pad8(int c) { return (c + 7) / 8 * 8; }
+static int widest_tile(const gpu *g, int level)
+{
+    int tile = 0, i;
+    for (i = 0; i < g->layer_n; i++) if (g->plan[i].level == level && g->plan[i].how == WINOGRAD && g->plan[i].tile > tile) tile = g->plan[i].tile;
+    return tile;
+}
 static int64_t tiles_of(const layer *l) { return div_up(l->H, l->tile) * div_up(l->W, l->tile); }
 static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2); }
 static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
@@ -699,7 +706,7 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
 {
     const int64_t P = l->H * l->W, tiles = tiles_of(l), F = c->frames[l->level];
     const __half *x = data(g, l, l->from, l->ci);
-    const float *r = l->norm && !l->act_in ? g->r[l->from] : NULL;
+    const float *r = l->norm ? g->r[l->from] : NULL;
     __half *y = data(g, l, l->to, l->co);
     aopt_status st = AOPT_OK;
     int64_t f, n;
@@ -1101,14 +1108,15 @@ static aopt_status load(gpu *g, const aopt_vae *vae, aopt_error *err)
     return st;
 }
 
-/* The plan for chunks of up to `chunk` latent frames; returns the bytes outside the space. */
+/* The plan for chunks of up to `chunk` latent frames, pieces of about equal size unless the tuning names one; returns the bytes outside the space. */
 static int64_t plan_chunks(gpu *g, const aopt_vae *vae, const tuning *t, int chunk, int64_t *least_space, int64_t *most_space)
 {
+    const int64_t n = least(chunk, g->T), most = least(t->outer > n ? t->outer : n, g->T);
     gpu fresh;
     memset(&fresh, 0, sizeof fresh);
     fresh.T = g->T; fresh.h = g->h; fresh.w = g->w;
-    fresh.chunk = (int)least(chunk, g->T);
-    fresh.outer = (int)least(t->outer, g->T);
+    fresh.outer = (int)div_up(g->T, div_up(g->T, most));
+    fresh.chunk = (int)(t->chunk ? n : div_up(fresh.outer, div_up(fresh.outer, n)));
     fresh.profile = g->profile;
     *g = fresh;
     make_plan(g, vae);
@@ -1116,17 +1124,25 @@ static int64_t plan_chunks(gpu *g, const aopt_vae *vae, const tuning *t, int chu
     return place(g, NULL);
 }
 
+static int64_t room_for(const tuning *t, int64_t available, int64_t fixed) { return least(t->memory, available - ((int64_t)256 << 20)) - fixed; }
+
+/* The plan that `available` bytes allow; returns its chunk. */
+static int choose_chunk(gpu *g, const aopt_vae *vae, const tuning *t, int64_t available, int64_t *fixed, int64_t *least_space, int64_t *most_space)
+{
+    int chunk = t->chunk ? t->chunk : (int)least(g->T, 1 << 20);
+    for (;; chunk--) {
+        *fixed = plan_chunks(g, vae, t, chunk, least_space, most_space);
+        if (t->chunk || chunk == 1 || (chunk <= CHUNK ? *least_space : *most_space) <= room_for(t, available, *fixed)) return g->chunk;
+    }
+}
+
 static aopt_status open_gpu(gpu *g, const aopt_vae *vae, const tuning *t, aopt_error *err)
 {
     int64_t least_space, most_space, fixed, room;
     size_t available, total;
-    int chunk = t->chunk ? t->chunk : (int)least(g->T, 1 << 20);
     TRY(cudaMemGetInfo(&available, &total));
-    for (;; chunk--) {
-        fixed = plan_chunks(g, vae, t, chunk, &least_space, &most_space);
-        room = least(t->memory, (int64_t)available - ((int64_t)256 << 20)) - fixed;
-        if (t->chunk || chunk <= CHUNK || most_space <= room) break;
-    }
+    choose_chunk(g, vae, t, (int64_t)available, &fixed, &least_space, &most_space);
+    room = room_for(t, (int64_t)available, fixed);
     g->work_n = (most_space < room ? most_space : room > least_space ? room : least_space) / 1024 * 1024;
     if ((uint64_t)(fixed + g->work_n) > available)
         return aopt_fail(err, AOPT_E_MEMORY, "the decoder needs %lld bytes of device memory, %llu of %llu are free", (long long)(fixed + g->work_n), (unsigned long long)available, (unsigned long long)total);
@@ -1198,7 +1214,7 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     out->decode = decode_gpu;
     out->close = close_gpu;
     snprintf(out->info, sizeof out->info, "fp16 Winograd, tiles of %d %d %d %d, %s, chunks of %d latent frames, %.1f GB on the device",
-             wino_tile[0], wino_tile[1], wino_tile[2], wino_tile[3], g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
+             widest_tile(g, 0), widest_tile(g, 1), widest_tile(g, 2), widest_tile(g, 3), g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
     return AOPT_OK;
 }
 
