@@ -2500,7 +2500,7 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
         }
     box_frames = 256 / plan->tile_rows + g->taps - 1;
     room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
-    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 3 : 2;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
     room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }

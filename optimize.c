@@ -329,14 +329,16 @@ typedef struct tuning {
     int cublas;                         /* 1 = no wgmma even where there is some */
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
     int outer;                          /* latent frames that go through level 0 together, at least; a chunk may be more */
+    int wide;                           /* channels from which a layer takes its level's tiles */
 } tuning;
-static const tuning shipped = { 0, 0, (int64_t)22400 << 20, 16 };
+static const tuning shipped = { 0, 0, (int64_t)23400 << 20, 16, 128 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
-static const int wino_tile[AOPT_VAE_STAGES] = { 4, 6, 6, 6 };
+static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 6, 6 };
+/* 4: F(4,3) along time too, half the products and some dB more noise, by level.  The GEMM then has one tap: from 4 * `wide` input channels on. */
+static const int time_tile[AOPT_VAE_STAGES] = { 0, 4, 4, 0 };
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
    that overhang the image, which at level 0 are many, and 3 dB more noise. */
 static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 4, 4 };
-enum { WIDE_C = 128 };                              /* channels from which a layer takes its level's tile */
 enum { CHUNK = 4 };
 enum { STREAM_TOP = 6 };                            /* log2 of the largest |x| of a stream, as calibrated: fp16 ends at 2^16 */
 
@@ -362,7 +364,7 @@ typedef struct layer {
     int level, from, to, add;           /* buffers; add: residual */
     const aopt_conv_weights *w;         /* read while building */
     const aopt_norm_weights *norm;
-    int tile;                           /* WINOGRAD: wino_tile */
+    int tile, time_tile;                /* WINOGRAD: wino_tile, time_tile */
     int groups;                         /* parts of the output channels that are padded each on its own */
     int in_scale, out_scale;            /* NONE: normalised, or not kept times anything */
     int shortcut, ratio, factor_t;      /* UPSAMPLE: the buffer of the stage's input, its channels over the output's, frames per frame */
@@ -385,7 +387,8 @@ typedef struct gpu {
     layer plan[LAYERS];
     int layer_n;
     int64_t T, h, w;
-    int chunk, outer;
+    int chunk, outer, wide;
+    int over_time;                      /* tiles of time may be used */
     __half *buffer[BUFFERS];
     float *r[BUFFERS];
     int64_t buffer_n[BUFFERS], r_n[BUFFERS];    /* elements */
@@ -422,7 +425,12 @@ static int widest_tile(const gpu *g, int level)
     return tile;
 }
 static int64_t tiles_of(const layer *l) { return div_up(l->H, l->tile) * div_up(l->W, l->tile); }
-static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2); }
+static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2) * (l->time_tile ? l->time_tile + 2 : 1); }
+/* Of a 3x3x3 convolution: time taps of its GEMM; rows of a product of n frames, before and after it. */
+static int gemm_taps_of(const layer *l) { return l->time_tile ? 1 : 3; }
+static int64_t blocks_of(const layer *l, int64_t n) { return div_up(div_up(n, l->time_tile) * tiles_of(l), AOPT_WINO_BLOCK); }
+static int64_t rows_in(const layer *l, int64_t n) { return l->time_tile ? blocks_of(l, n) * AOPT_WINO_BLOCK : (n + 2) * tiles_of(l); }
+static int64_t rows_out(const layer *l, int64_t n) { return l->time_tile ? rows_in(l, n) : n * tiles_of(l); }
 static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 /* Of an upsampling: tiles of a frame, combinations of a tile's input, products. */
 static int64_t up_tiles_of(const layer *l) { return (l->H / l->up_tile + 1) * (l->W / l->up_tile + 1); }
@@ -444,7 +452,8 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->norm_co = w ? w->co / l->groups : 0;
     l->co = pad8(l->norm_co) * l->groups;
     l->H = g->h << level; l->W = g->w << level;
-    l->tile = norm && l->ci >= WIDE_C && l->co >= WIDE_C ? wino_tile[level] : 4;
+    l->tile = norm && l->ci >= g->wide && l->co >= g->wide ? wino_tile[level] : 4;
+    l->time_tile = norm && l->ci >= 4 * g->wide && l->co >= g->wide && g->over_time ? time_tile[level] : 0;
     l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
     l->out_scale = to >= T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
     return l;
@@ -453,7 +462,7 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
 /* The output of `l` is read by `next`, the layer after it, alone, and only as silu(norm).  An output transform must hold all channels of a position. */
 static void fuse_activation(layer *l, layer *next)
 {
-    if (l->co <= (l->tile == 6 ? 256 : 512)) l->act_out = next->act_in = 1;
+    if (!l->time_tile && l->co <= (l->tile == 6 ? 256 : 512)) l->act_out = next->act_in = 1;
 }
 
 static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int from, int to)
@@ -489,7 +498,7 @@ static void make_plan(gpu *g, const aopt_vae *vae)
         if (s->factor_t == 2) add_layer(g, TIME, "time conv", i, Y + i, T + i, &s->time_conv, NULL);
         l = add_layer(g, UPSAMPLE, "upsample", i, Y + i, X + i + 1, &s->resample, NULL);
         l->shortcut = X + i; l->shortcut_c = pad8(s->ci); l->ratio = s->ci / s->co; l->factor_t = s->factor_t; l->out_scale = 1 + 2 * (i + 1);
-        l->up_tile = l->ci >= WIDE_C ? up_tile[i] : 2;
+        l->up_tile = l->ci >= g->wide ? up_tile[i] : 2;
     }
     l = add_layer(g, HEAD, "head", i, Y + i, NONE, &d->head_conv, &d->head_norm); l->out_scale = NONE; l->x_is_dead = 1;
     fuse_activation(l - 1, l);
@@ -513,7 +522,7 @@ static int64_t work_bytes(const layer *l, int64_t n)
 {
     const int64_t P = l->H * l->W;
     switch (l->how) {
-        case WINOGRAD: return align(2 * products_of(l) * (n + 2) * tiles_of(l) * l->ci) + 2 * products_of(l) * n * tiles_of(l) * l->co;
+        case WINOGRAD: return align(2 * products_of(l) * rows_in(l, n) * l->ci) + 2 * products_of(l) * rows_out(l, n) * l->co;
         case UPSAMPLE: return align(2 * up_planes_of(l) * n * up_tiles_of(l) * l->ci) + 2 * up_products_of(l) * n * up_tiles_of(l) * l->co;
         case HEAD:     return (l->act_in ? 0 : align(2 * (n + 2) * P * l->ci)) + 2 * n * P * AOPT_HEAD_ROW;
         case QKV:      return 2 * n * P * l->ci;
@@ -528,7 +537,7 @@ static int64_t weights_n(const layer *l)
 {
     const int64_t pair = (int64_t)l->co * l->ci;
     switch (l->how) {
-        case WINOGRAD: return 3 * products_of(l) * pair;
+        case WINOGRAD: return gemm_taps_of(l) * products_of(l) * pair;
         case UPSAMPLE: return up_products_of(l) * pair;
         case HEAD:     return 27 * 12 * (int64_t)l->ci;
         case TIME:     return 3 * pair;
@@ -644,15 +653,15 @@ static void measure(gpu *g, int64_t *least_space, int64_t *most_space)
     if (*most_space < *least_space) *most_space = *least_space;
 }
 
-/* Work space of each layer, and parts of about equal size that fit into it; even ones where frames come in pairs. */
+/* Work space of each layer, and parts of about equal size that fit into it; even ones where frames come in pairs, whole tiles of time. */
 static void cut(gpu *g)
 {
     int64_t end;
     int i;
     for (i = 0; i < g->layer_n; i++) {
         layer *l = &g->plan[i];
-        const int64_t F = frames_out(g, l), even = l->how == UPSAMPLE && l->factor_t == 2 ? 2 : 1;
-        int64_t n = F;
+        const int64_t F = frames_out(g, l), even = l->how == UPSAMPLE && l->factor_t == 2 ? 2 : l->time_tile ? l->time_tile : 1;
+        int64_t n = div_up(F, even) * even;
         in_use(g, l, &l->work_at, &end);
         l->room = g->work_n - l->work_at - end;
         while (n > even && work_bytes(l, n) > l->room) n -= even;
@@ -680,14 +689,33 @@ static char *work(const gpu *g, const layer *l) { return g->space + l->work_at; 
 static float power(const gpu *g, int scale) { return scale == NONE ? 1.0f : (float)ldexp(1.0, g->exponent[scale]); }
 static float alpha_of(const gpu *g, const layer *l) { return l->unit * power(g, l->out_scale) / power(g, l->in_scale); }
 
-static aopt_status gemm(const gpu *g, int batch, int64_t frames, int64_t rows, int n, int k, int taps, const __half *a, const __half *w, __half *c, float alpha, const float *bias, aopt_error *err)
+static aopt_tapgemm tapgemm(int64_t batch, int64_t frames, int64_t rows, int n, int k, int taps, const __half *a, const __half *w, __half *c)
 {
     aopt_tapgemm t;
     memset(&t, 0, sizeof t);
-    t.batch = batch; t.frames = frames; t.rows = rows; t.n = n; t.k = k; t.taps = taps; t.alpha = alpha; t.bias = bias;
+    t.batch = batch; t.frames = frames; t.rows = rows; t.n = n; t.k = k; t.taps = taps; t.alpha = 1.0f;
     t.a = a; t.a_row = k; t.a_batch = (frames + taps - 1) * rows * k;
     t.w = w; t.w_row = k; t.w_batch = (int64_t)taps * n * k;
     t.c = c; t.c_row = pad8(n); t.c_batch = frames * rows * t.c_row;
+    return t;
+}
+
+static aopt_status gemm(const gpu *g, int64_t frames, int64_t rows, int n, int k, int taps, const __half *a, const __half *w, __half *c, float alpha, const float *bias, aopt_error *err)
+{
+    aopt_tapgemm t = tapgemm(1, frames, rows, n, k, taps, a, w, c);
+    t.alpha = alpha; t.bias = bias;
+    return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
+}
+
+/* All products of n frames of a 3x3x3 convolution. */
+static aopt_status winograd_gemm(const gpu *g, const layer *l, int64_t n, const __half *v, __half *m, aopt_error *err)
+{
+    aopt_tapgemm t = l->time_tile ? tapgemm(products_of(l), blocks_of(l, n), AOPT_WINO_BLOCK, l->co, l->ci, 1, v, l->u, m)
+                                  : tapgemm(products_of(l), n, tiles_of(l), l->co, l->ci, 3, v, l->u, m);
+    if (l->time_tile) {                         /* blocks of rows, each of all products */
+        t.a_batch = t.rows * l->ci; t.a_frame = t.batch * t.a_batch;
+        t.c_batch = t.rows * l->co; t.c_frame = t.batch * t.c_batch;
+    }
     return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
 }
 
@@ -704,37 +732,43 @@ static aopt_status keep(void *history, const void *x, int64_t F, int64_t bytes, 
 
 static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_error *err)
 {
-    const int64_t P = l->H * l->W, tiles = tiles_of(l), F = c->frames[l->level];
+    const int64_t P = l->H * l->W, F = c->frames[l->level], front = l->time_tile && c->first ? (1 << (l->level < 2 ? l->level : 2)) - 1 : 0;
     const __half *x = data(g, l, l->from, l->ci);
     const float *r = l->norm ? g->r[l->from] : NULL;
     __half *y = data(g, l, l->to, l->co);
     aopt_status st = AOPT_OK;
-    int64_t f, n;
+    int64_t f, n, deep;
     for (f = 0; f < F && !st; f += n) {
         aopt_wino_input in;
         aopt_wino_output out;
         memset(&in, 0, sizeof in);
         memset(&out, 0, sizeof out);
-        n = least(l->part, F - f);
-        in.x = x + f * P * l->ci;
-        in.r = r ? r + f * P : NULL;
-        if (f) { in.history = in.x - 2 * P * l->ci; in.r_history = r ? in.r - 2 * P : NULL; }
-        else if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
+        out.front = f ? 0 : (int)front;                         /* the clip's first latent frame makes one frame; its tile of time is as long as the others */
+        n = least(l->part - out.front, F - f);
+        deep = out.front + n;
+        in.x = x; in.r = r; in.frames = n;
+        if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
+        if (l->time_tile) { in.frames = f + n; in.front = f ? -(int)f : out.front; }
+        else if (f) {
+            in.x = x + f * P * l->ci;
+            in.history = in.x - 2 * P * l->ci;
+            if (r) { in.r = r + f * P; in.r_history = in.r - 2 * P; }
+        }
         in.gamma = r ? g->params + l->gamma_at : NULL;
         in.v = (__half *)work(g, l);
-        in.frames = n; in.H = l->H; in.W = l->W; in.C = l->ci; in.tile = l->tile;
-        out.m = (__half *)(work(g, l) + align(2 * products_of(l) * (n + 2) * tiles * l->ci));
+        in.H = l->H; in.W = l->W; in.C = l->ci; in.tile = l->tile; in.time_tile = l->time_tile;
+        out.m = (__half *)(work(g, l) + align(2 * products_of(l) * rows_in(l, deep) * l->ci));
         out.alpha = alpha_of(g, l);
         out.bias = g->params + l->bias_at;
         out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
         out.y = y + f * P * l->co;
         out.r = g->r[l->to] + f * P;
-        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile; out.time_tile = l->time_tile;
         out.gamma = l->act_out ? g->params + l[1].gamma_at : NULL;
         st = aopt_cuda_wino_input(&in, 0, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = gemm(g, products_of(l), n, tiles, l->co, l->ci, 3, in.v, l->u, (__half *)out.m, 1.0f, NULL, err);
-        lap(g, l, "gemm", 6.0 * products_of(l) * (double)(n * tiles) * l->co * l->ci);
+        if (!st) st = winograd_gemm(g, l, deep, in.v, (__half *)out.m, err);
+        lap(g, l, "gemm", 2.0 * gemm_taps_of(l) * products_of(l) * (double)rows_out(l, deep) * l->co * l->ci);
         if (!st) st = aopt_cuda_wino_output(&out, 0, err);
         lap(g, l, "output", 0.0);
     }
@@ -757,7 +791,7 @@ static aopt_status run_time(gpu *g, const layer *l, const chunk *c, aopt_error *
         TRY(cudaMemcpyAsync(front, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
     }
     TRY(cudaMemcpyAsync(l->history, front + c->frames[l->level] * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-    if (F > 0) st = gemm(g, 1, F, P, l->co, l->ci, 3, front + (c->first ? frame : 0), l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
+    if (F > 0) st = gemm(g, F, P, l->co, l->ci, 3, front + (c->first ? frame : 0), l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
     lap(g, l, "", 6.0 * (double)(F * P) * l->co * l->ci);
     return st;
 }
@@ -862,7 +896,7 @@ static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *
             st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
         }
         lap(g, l, "input", 0.0);
-        if (!st) st = gemm(g, 1, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
+        if (!st) st = gemm(g, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
         lap(g, l, "gemm", 6.0 * (double)(n * P) * AOPT_HEAD_N * l->ci);
         if (!st) st = aopt_cuda_head(m, alpha_of(g, l), g->params + l->bias_at, c->video + f * 4 * P, c->video_channel, n, l->H, l->W, 0, err);
         if (!l->act_in) TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
@@ -879,12 +913,12 @@ static aopt_status run_point(gpu *g, const layer *l, const chunk *c, aopt_error 
     if (l->how == POINT_IN)
         st = aopt_cuda_point_in(c->latent, c->latent_channel, g->params + l->matrix_at, g->params + l->bias_at, g->buffer[LATENT], n, l->ci, l->co, 0, err);
     else if (l->how == POINT)
-        st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, data(g, l, l->to, l->co), alpha_of(g, l), g->params + l->bias_at, err);
+        st = gemm(g, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, data(g, l, l->to, l->co), alpha_of(g, l), g->params + l->bias_at, err);
     else if (l->how == QKV) {
         st = aopt_cuda_norm(g->buffer[l->from], g->r[l->from], g->params + l->gamma_at, scratch, n, l->ci, 0, err);
-        if (!st) st = gemm(g, 1, 1, n, l->co, l->ci, 1, scratch, l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
+        if (!st) st = gemm(g, 1, n, l->co, l->ci, 1, scratch, l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
     } else {
-        st = gemm(g, 1, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, scratch, alpha_of(g, l), g->params + l->bias_at, err);
+        st = gemm(g, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, scratch, alpha_of(g, l), g->params + l->bias_at, err);
         if (!st) st = aopt_cuda_add_norm(g->buffer[l->to], scratch, g->buffer[l->to], g->r[l->to], n, l->co, l->norm_co, 0, err);
     }
     lap(g, l, "", 2.0 * (double)n * l->ci * l->co);
@@ -974,7 +1008,7 @@ static void pad_weights(const layer *l, const float *w, float *out)
 /* u of a layer.  host: room for the weights twice. */
 static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
 {
-    static double wino[AOPT_WINO6_PRODUCTS * 9], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    static double wino[6 * AOPT_WINO6_PRODUCTS * 27], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
     const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
     float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
     aopt_conv_form form;
@@ -987,10 +1021,12 @@ static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err
     memset(&form, 0, sizeof form);
     form.taps = l->w->kh * l->w->kw;
     form.products = 1; form.form = &one;
-    if (l->how == WINOGRAD) { aopt_wino_form_tile(l->tile, wino); form.form = wino; form.products = products_of(l); }
+    if (l->how == WINOGRAD) { form.form = wino; form.products = products_of(l); }
+    if (l->how == WINOGRAD && l->time_tile) { aopt_wino_time_form(l->tile, wino); form.taps = taps_of(l); }
+    else if (l->how == WINOGRAD) aopt_wino_form_tile(l->tile, wino);
     if (l->how == UPSAMPLE) { aopt_upsample_form_tile(l->up_tile, up); form.form = up; form.products = up_products_of(l); }
     if (l->how == HEAD) { aopt_head_form(head); form.form = head; form.products = AOPT_HEAD_PRODUCTS; form.frames_first = 1; }
-    st = aopt_cuda_conv_weights(&form, (const float *)g->space, (int)co, l->ci, l->w->kt, l->u, &l->unit, &why);
+    st = aopt_cuda_conv_weights(&form, (const float *)g->space, (int)co, l->ci, l->time_tile ? 1 : l->w->kt, l->u, &l->unit, &why);
     return st ? aopt_fail(err, st, "%s: %.400s", l->w->weight->name ? l->w->weight->name : "weight", why.message) : AOPT_OK;
 }
 
@@ -1117,7 +1153,8 @@ static int64_t plan_chunks(gpu *g, const aopt_vae *vae, const tuning *t, int chu
     fresh.T = g->T; fresh.h = g->h; fresh.w = g->w;
     fresh.outer = (int)div_up(g->T, div_up(g->T, most));
     fresh.chunk = (int)(t->chunk ? n : div_up(fresh.outer, div_up(fresh.outer, n)));
-    fresh.profile = g->profile;
+    fresh.wide = t->wide;
+    fresh.over_time = g->over_time; fresh.profile = g->profile;
     *g = fresh;
     make_plan(g, vae);
     measure(g, least_space, most_space);
@@ -1141,6 +1178,7 @@ static aopt_status open_gpu(gpu *g, const aopt_vae *vae, const tuning *t, aopt_e
     int64_t least_space, most_space, fixed, room;
     size_t available, total;
     TRY(cudaMemGetInfo(&available, &total));
+    g->over_time = aopt_cuda_has_wgmma();       /* and with it the shared memory */
     choose_chunk(g, vae, t, (int64_t)available, &fixed, &least_space, &most_space);
     room = room_for(t, (int64_t)available, fixed);
     g->work_n = (most_space < room ? most_space : room > least_space ? room : least_space) / 1024 * 1024;
