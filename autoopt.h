@@ -718,10 +718,16 @@ enum { AOPT_WINO_BLOCK = 64, AOPT_WINO_PRODUCTS = 36, AOPT_WINO6_PRODUCTS = 64, 
 typedef struct aopt_conv_form {
     const double *form; int products, taps;     /* host [products][taps]; taps 27 (3x3x3, with kt 1), 9 (3x3, row by row) or 1 */
     int frames_first;                           /* 0: u is [products][kt][co][ci]; 1: [kt][products][co][ci] */
+    const double *carry;                        /* host [products][products], or NULL: each u is rounded on its own.  Else in order: of u[p] the rounding error of
+                                                   every u[q < p] is taken off, times carry[p][q] */
 } aopt_conv_form;
 /* Host f64.  Of any other tile nothing is written. */
 AOPT_API void aopt_wino_form_tile(int tile, double *form);                    /* 3x3x3 convolutions, [(tile+2)^2][9], tile 4 or 6 */
 AOPT_API void aopt_wino_time_form(int tile, double *form);                    /* the same with a time tile of 4, kt 1; [6*(tile+2)^2][27] */
+/* The carry of a Winograd form that makes the expected squared error of the outputs least, for white input: errors of products that meet in the same outputs
+   cancel, which takes most of the noise of the weights away (a third of all).  Host f64 [n][n], n the products, time_tile 0 or 4.  The order of updates
+   is GPTQ's (Frantar et al., 2022), the matrix that of the transforms. */
+AOPT_API void aopt_wino_carry(int tile, int time_tile, double *carry);
 AOPT_API void aopt_upsample_form_tile(int tile, double *form);                /* 3x3 after nearest-upsample, kt 1; [(2*tile+1)^2][9], tile 2 or 4 */
 AOPT_API void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9]);            /* the head, frames_first */
 AOPT_API void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]);            /* with tiles of 4 */

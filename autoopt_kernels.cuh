@@ -1094,6 +1094,29 @@ __global__ static void aopt_k_conv_weights(const float *w, const double *form, i
     if (max) atomicMax(max, __float_as_uint(top));      /* non-negative floats order as their bits; max is order-free */
 }
 
+/* With a carry: one thread per (t, co, ci), product by product; the errors so far are in shared memory.  Launch: 32 threads, products * 256 bytes; grid-stride. */
+__global__ static void __launch_bounds__(32) aopt_k_carry_weights(const float *w, const double *form, const double *carry, int products, int taps, int kt, int co, int ci,
+                                                                  int64_t product_step, int64_t frame_step, double scale, __half *u)
+{
+    extern __shared__ __align__(16) unsigned char aopt__ring[];
+    double *const error = (double *)aopt__ring + threadIdx.x;       /* of product p at 32 * p */
+    const int64_t n = (int64_t)kt * co * ci, step = (int64_t)gridDim.x * 32;
+    for (int64_t i = (int64_t)blockIdx.x * 32 + threadIdx.x; i < n; i += step) {
+        const int64_t pair = i % ((int64_t)co * ci);
+        const int t = (int)(i / ((int64_t)co * ci));
+        double g[27];
+        for (int j = 0; j < taps; j++) g[j] = (double)w[(pair * kt + t) * taps + j] * scale;
+        for (int p = 0; p < products; p++) {
+            double sum = 0.0;
+            for (int j = 0; j < taps; j++) sum += form[p * taps + j] * g[j];
+            for (int q = 0; q < p; q++) sum -= carry[p * products + q] * error[32 * q];
+            const __half h = __double2half(sum);
+            error[32 * p] = (double)__half2float(h) - sum;
+            u[p * product_step + t * frame_step + pair] = h;
+        }
+    }
+}
+
 /* ---- norm ---- */
 /* Sum 16 per-pixel values over the 32 lanes: lane l returns the sum for pixel l/2.  A fixed tree: deterministic. */
 template <int N> static __device__ __forceinline__ void aopt__reduce_step(float (&v)[16])
@@ -2406,6 +2429,36 @@ template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double 
         for (i = 0; i < 3; i++) g[p][i] = p < M + 1 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / row;
     }
 }
+/* How the error of a product along one axis is best carried into those after it: with K[p][q] = <A^T columns p, q> * <B^T rows p, q>, the expected product of their errors
+   in an output, and p's error 1, the others q > p are to be -carry[q][p] where K restricted to them has its least; carry[p][p] = 1. */
+template <int M> static void aopt__wino_axis_carry(double *carry)
+{
+    enum { N = M + 2 };
+    double at[M][N], g[N][3], bt[N][N], k[N][N];
+    int p, q, i, j;
+    aopt__wino_matrices(at, g, bt);
+    for (p = 0; p < N; p++)
+        for (q = 0; q < N; q++) {
+            double a = 0.0, b = 0.0;
+            for (i = 0; i < M; i++) a += at[i][p] * at[i][q];
+            for (i = 0; i < N; i++) b += bt[p][i] * bt[q][i];
+            k[p][q] = a * b;
+        }
+    for (p = 0; p < N; p++) {                   /* K without rows and columns 0 .. p times x = K's column p: elimination of a positive definite matrix */
+        double m[N][N + 1];
+        for (i = p + 1; i < N; i++) {
+            for (j = p + 1; j < N; j++) m[i][j] = k[i][j];
+            m[i][N] = k[i][p];
+        }
+        for (q = p + 1; q < N; q++)
+            for (i = p + 1; i < N; i++) {
+                const double f = m[i][q] / m[q][q];
+                if (i == q) continue;
+                for (j = q; j <= N; j++) m[i][j] -= f * m[q][j];
+            }
+        for (q = 0; q < N; q++) carry[q * N + p] = q < p ? 0.0 : q == p ? 1.0 : m[q][N] / m[q][q];
+    }
+}
 template <int M> static void aopt__wino_form(double *form)
 {
     enum { N = M + 2 };
@@ -2610,6 +2663,23 @@ AOPT__DEF void aopt_wino_time_form(int tile, double *form)
     aopt__wino_matrices(at, g, bt);
     for (i = 0; i < 6 * products * 27; i++) form[i] = g[i / 27 / products][i % 27 / 9] * space[i / 27 % products * 9 + i % 9];
 }
+/* What an error does along all axes is the product of what it does along each: -carry, and 1 to itself. */
+AOPT__DEF void aopt_wino_carry(int tile, int time_tile, double *carry)
+{
+    double space[8 * 8], time[6 * 6] = { 1.0 };
+    const int n = tile + 2, planes = n * n, times = time_tile ? 6 : 1;
+    int64_t p, q;
+    if ((tile != 4 && tile != 6) || (time_tile != 0 && time_tile != 4)) return;
+    if (tile == 6) aopt__wino_axis_carry<6>(space);
+    else aopt__wino_axis_carry<4>(space);
+    if (time_tile) aopt__wino_axis_carry<4>(time);
+    for (p = 0; p < times * planes; p++)
+        for (q = 0; q < times * planes; q++) {
+            const int64_t i = p % planes, j = q % planes;
+            const double t = time[p / planes * times + q / planes], h = space[i / n * n + j / n], w = space[i % n * n + j % n];
+            carry[p * times * planes + q] = p == q ? 1.0 : -(p / planes == q / planes ? t : -t) * (i / n == j / n ? h : -h) * (i % n == j % n ? w : -w);
+        }
+}
 AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]) { aopt_wino_form_tile(4, form); }
 
 /* Nearest-upsample by 2, then 3 taps w0 w1 w2, around low-resolution pixel i (every second one), with
@@ -2696,15 +2766,15 @@ AOPT__DEF void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9])
 AOPT__DEF aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *w, int co, int ci, int kt, __half *u, float *alpha, aopt_error *err)
 {
     const int64_t pair = (int64_t)co * ci;
-    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps);
+    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps), carry_bytes = f->carry ? sizeof(double) * (size_t)(f->products * f->products) : 0;
     unsigned char *scratch = NULL;
     unsigned int bits = 0;
     float top;
     int e = 0;
     aopt_status st;
-    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + sizeof bits);
+    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + carry_bytes + sizeof bits);
     if (c != cudaSuccess) return aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
-    unsigned int *max = (unsigned int *)(scratch + form_bytes);
+    unsigned int *max = (unsigned int *)(scratch + form_bytes + carry_bytes);
     const int64_t product_step = f->frames_first ? pair : kt * pair, frame_step = f->frames_first ? f->products * pair : pair;
     cudaMemcpy(scratch, f->form, form_bytes, cudaMemcpyHostToDevice);
     cudaMemset(max, 0, sizeof bits);
@@ -2712,7 +2782,12 @@ AOPT__DEF aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const floa
     c = cudaMemcpy(&bits, max, sizeof bits, cudaMemcpyDeviceToHost);
     memcpy(&top, &bits, sizeof top);
     if (c == cudaSuccess && top > 0.0f && top <= 3e38f) frexp((double)top, &e);     /* top = m * 2^e, m in [1/2, 1) */
-    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
+    if (f->carry) {
+        cudaMemcpy(scratch + form_bytes, f->carry, carry_bytes, cudaMemcpyHostToDevice);
+        cudaFuncSetAttribute(aopt_k_carry_weights, cudaFuncAttributeMaxDynamicSharedMemorySize, f->products * 256);
+        aopt_k_carry_weights<<<8192, 32, (size_t)f->products * 256>>>(w, (const double *)scratch, (const double *)(scratch + form_bytes), f->products, f->taps, kt, co, ci,
+                                                                      product_step, frame_step, ldexp(1.0, -e), u);
+    } else aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
     st = aopt__launched("conv weights", err);
     if (st == AOPT_OK && (c = cudaDeviceSynchronize()) != cudaSuccess) st = aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
     if (st == AOPT_OK && !(top <= 3e38f)) st = aopt_fail(err, AOPT_E_VALUE, "conv weights: NaN or infinity among %d x %d x %d weights", co, ci, kt);

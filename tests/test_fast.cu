@@ -99,6 +99,49 @@ static void test_wino_matrices(void)
         }
     }
 }
+/* The expected product of the errors of two products in an output, for white input; q = 0 without time. */
+static double meeting(const wino &w, int p, int q)
+{
+    double sum = 0, rows = 0;
+    for (int i = 0; i < w.m; i++) sum += w.at[(size_t)(i * w.n + p)] * w.at[(size_t)(i * w.n + q)];
+    for (int i = 0; i < w.n; i++) rows += w.bt[(size_t)(p * w.n + i)] * w.bt[(size_t)(q * w.n + i)];
+    return sum * rows;
+}
+static void test_wino_carry(void)
+{
+    for (int mode = 0; mode < 4; mode++) {              /* bit 0: tiles of 6; bit 1: over time */
+        const wino w(mode & 1 ? 6 : 4), time(4);
+        const int nn = w.n * w.n, n = nn * (mode & 2 ? 6 : 1), at[] = { 0, 1, n / 2 + 3, n - 2, n - 1 };
+        vec carry((size_t)n * n, NAN), k((size_t)n * n);
+        aopt_wino_carry(w.m, mode & 2 ? 4 : 0, carry.data());
+        for (int p = 0; p < n; p++) for (int q = 0; q < n; q++)
+            k[(size_t)(p * n + q)] = meeting(w, p % nn / w.n, q % nn / w.n) * meeting(w, p % w.n, q % w.n) * (mode & 2 ? meeting(time, p / nn, q / nn) : 1.0);
+        for (int p : at)                                /* an error of 1 in p, carried into all after it: no change of one of those makes the output better */
+            for (int m = p + 1; m < n; m++) {
+                double slope = k[(size_t)(m * n + p)], size = fabs(slope);
+                for (int q = p + 1; q < n; q++) { slope -= k[(size_t)(m * n + q)] * carry[(size_t)(q * n + p)]; size += fabs(k[(size_t)(m * n + q)] * carry[(size_t)(q * n + p)]); }
+                CHECK(fabs(slope) <= 1e-9 * size + 1e-12, "mode %d: slope %g of %d after an error in %d", mode, slope, m, p);
+            }
+        double plain = 0, carried = 0;
+        for (int trial = 0; trial < 200; trial++) {     /* weights of the right sizes: G g of white filters */
+            const vec g = random_vec(27, (uint64_t)trial + 100, 0.05);
+            vec e((size_t)n), f((size_t)n), end((size_t)n);     /* rounded alone; as carried on; in the end */
+            for (int p = 0; p < n; p++) {
+                double u = 0;
+                for (int j = 0; j < (mode & 2 ? 27 : 9); j++)
+                    u += g[(size_t)j] * w.g[(size_t)(p % nn / w.n * 3 + j % 9 / 3)] * w.g[(size_t)(p % w.n * 3 + j % 3)] * (mode & 2 ? time.g[(size_t)(p / nn * 3 + j / 9)] : 1.0);
+                double wanted = u;
+                for (int q = 0; q < p; q++) wanted -= carry[(size_t)(p * n + q)] * f[(size_t)q];
+                e[(size_t)p] = half_of(u) - u;
+                f[(size_t)p] = half_of(wanted) - wanted;
+                end[(size_t)p] = half_of(wanted) - u;
+            }
+            for (int p = 0; p < n; p++) for (int q = 0; q < n; q++) { plain += e[(size_t)p] * k[(size_t)(p * n + q)] * e[(size_t)q]; carried += end[(size_t)p] * k[(size_t)(p * n + q)] * end[(size_t)q]; }
+        }
+        CHECK(carried < 0.5 * plain, "mode %d: the carry leaves %.2f of the error", mode, carried / plain);
+        printf("    %s, tiles of %d: the carry leaves %.2f of the weights' error\n", mode & 2 ? "over time" : "in space", w.m, carried / plain);
+    }
+}
 static void test_upsample_form(void)
 {
     double form[225];
@@ -175,7 +218,8 @@ static void test_forms_refuse(void)
 {
     double form[64 * 9];
     std::fill(form, form + 64 * 9, 7.0);
-    for (int tile : { 0, 3, 5, 8 }) { aopt_wino_form_tile(tile, form); aopt_upsample_form_tile(tile, form); }
+    for (int tile : { 0, 3, 5, 8 }) { aopt_wino_form_tile(tile, form); aopt_wino_time_form(tile, form); aopt_wino_carry(tile, 0, form); aopt_upsample_form_tile(tile, form); }
+    aopt_wino_carry(4, 2, form);
     CHECK(std::count(form, form + 64 * 9, 7.0) == 64 * 9, "a tile that there is none of was written");
 }
 static void test_upsample4_form(void)
@@ -336,7 +380,7 @@ static void test_conv_weights(void)
     static double wino[36 * 9], up[25 * 9], up4[81 * 9], head[9 * 9];
     const double one = 1.0;
     aopt_wino_form_tile(4, wino); aopt_upsample_form_tile(2, up); aopt_upsample_form_tile(4, up4); aopt_head_form(head);
-    const aopt_conv_form forms[] = { { wino, 36, 9, 0 }, { up, 25, 9, 0 }, { up4, 81, 9, 0 }, { head, 9, 9, 1 }, { &one, 1, 1, 0 } };
+    const aopt_conv_form forms[] = { { wino, 36, 9, 0, NULL }, { up, 25, 9, 0, NULL }, { up4, 81, 9, 0, NULL }, { head, 9, 9, 1, NULL }, { &one, 1, 1, 0, NULL } };
     for (const aopt_conv_form &f : forms) {
         const int co = 10, ci = 24, kt = f.products == 25 || f.products == 81 ? 1 : 3;
         vec w = random_vec((int64_t)co * ci * kt * f.taps, 21, 0.01);
@@ -355,6 +399,29 @@ static void test_conv_weights(void)
         }
         CHECK(top >= 0.5 && top < 1.0, "%d products: largest weight %g after scaling by 1/%g", f.products, top, alpha);
         CHECK(worst <= 0x1p-11 && snr(got, u) > 70, "%d products: off by %g, SNR %.1f", f.products, worst, snr(got, u));
+        if (f.products == 36) {                 /* with a carry: the same steps in double; nothing but the order of a sum is left to differ */
+            static double carry[36 * 36];
+            aopt_conv_form c = f;
+            vec want(u.size());
+            size_t other = 0;
+            c.carry = carry;
+            aopt_wino_carry(4, 0, carry);
+            for (size_t i = 0; i < (size_t)(kt * co * ci); i++) {
+                double error[36];
+                for (size_t p = 0; p < 36; p++) {
+                    const size_t at = p * (size_t)(kt * co * ci) + i;
+                    double sum = u[at];
+                    for (size_t q = 0; q < p; q++) sum -= carry[p * 36 + q] * error[q];
+                    want[at] = half_of(sum);
+                    error[p] = want[at] - sum;
+                }
+            }
+            CALL(aopt_cuda_conv_weights(&c, dw.p, co, ci, kt, du.p, &alpha, &err));
+            const vec carried = du.get();
+            for (size_t i = 0; i < u.size(); i++) other += carried[i] != want[i];
+            CHECK(other <= u.size() / 1000, "%d of %d weights with a carry differ", (int)other, (int)u.size());
+            CHECK(carried != got, "the carry changed nothing");
+        }
         w[3] = NAN; dw.put(w);
         CHECK(aopt_cuda_conv_weights(&f, dw.p, co, ci, kt, du.p, &alpha, &err) == AOPT_E_VALUE, "NaN among the weights");
     }
@@ -656,7 +723,7 @@ static void wino_conv(int tile)
     const wino transforms(tile);
     const int T = small ? 2 : 5, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = (H + tile - 1) / tile * ((W + tile - 1) / tile), products = (tile + 2) * (tile + 2);
     static double form[64 * 9];
-    const aopt_conv_form f = { form, products, 9, 0 };
+    const aopt_conv_form f = { form, products, 9, 0, NULL };
     aopt_wino_form_tile(tile, form);
     vec x = random_half((int64_t)T * P * ci, 61, 1.0), gamma = random_vec(ci, 62, 1.0), w = random_vec((int64_t)co * ci * 27, 63, 0.02), bias = random_vec(co, 64, 0.1);
     for (double &q : w) q = (double)(float)q;
@@ -723,7 +790,7 @@ static void wino_time_conv(int tile)
     const wino transforms(tile);
     const int T = 9, front = 3, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = (H + tile - 1) / tile * ((W + tile - 1) / tile), products = 6 * (tile + 2) * (tile + 2);
     static double form[6 * 64 * 27];
-    const aopt_conv_form f = { form, products, 27, 0 };
+    const aopt_conv_form f = { form, products, 27, 0, NULL };
     aopt_wino_time_form(tile, form);
     vec x = random_half((int64_t)T * P * ci, 61, 1.0), gamma = random_vec(ci, 62, 1.0), w = random_vec((int64_t)co * ci * 27, 63, 0.02), bias = random_vec(co, 64, 0.1);
     for (double &q : w) q = (double)(float)q;
@@ -850,7 +917,7 @@ static void upsample_cases(int tile)
                                     { 1, 9, 136, 1, 136, 1, 0 }, { 11, 1, 8, 1, 16, 1, 0 }, { 8, 12, 24, 1, 0, 1, 0 } };
     static double form[81 * 9];
     const int products = (2 * tile + 1) * (2 * tile + 1), planes = (tile + 1) * (tile + 1);
-    const aopt_conv_form f = { form, products, 9, 0 };
+    const aopt_conv_form f = { form, products, 9, 0, NULL };
     aopt_upsample_form_tile(tile, form);
     for (const int *s : cases) {
         const int H = s[0], W = s[1], C = s[2], T = s[3], sc = s[4], ft = s[5], skip = s[6], phases = T % 2 ? 1 : 2;
@@ -1004,7 +1071,7 @@ static void test_head(void)
 {
     const int T = 3, H = 5, W = 7, ci = 40, P = H * W;
     static double form[81];
-    const aopt_conv_form f = { form, 9, 9, 1 };
+    const aopt_conv_form f = { form, 9, 9, 1, NULL };
     aopt_head_form(form);
     const vec act = random_half((int64_t)(T + 2) * P * ci, 81, 1.0), bias = random_vec(12, 82, 0.1);
     vec w = random_vec((int64_t)12 * ci * 27, 83, 0.03);
@@ -1042,6 +1109,7 @@ int main(int argc, char **argv)
     int gpus = 0;
     small = argc > 1 && strcmp(argv[1], "small") == 0;
     RUN(test_wino_matrices);
+    RUN(test_wino_carry);
     RUN(test_upsample_form);
     RUN(test_upsample4_matrices);
     RUN(test_upsample4_form);

@@ -119,7 +119,7 @@ static cost bench_wino(const layer &l, int T, int tile, int time, bool tune)
     static double form[6 * 64 * 27];
     const int products = (tile + 2) * (tile + 2) * (time ? 6 : 1), taps = time ? 1 : 3;
     const int64_t B = AOPT_WINO_BLOCK, groups = (T + 3) / 4;
-    const aopt_conv_form f = { form, products, time ? 27 : 9, 0 };
+    const aopt_conv_form f = { form, products, time ? 27 : 9, 0, NULL };
     const int64_t P = (int64_t)l.H * l.W, tiles = aopt__div_up(l.H, tile) * aopt__div_up(l.W, tile);
     const int64_t blocks = (groups * tiles + B - 1) / B, in_rows = time ? blocks * B : (T + 2) * tiles, out_rows = time ? blocks * B : T * tiles;      /* of a product */
     cost k;
@@ -159,7 +159,7 @@ static cost bench_upsample(const layer &l, int T, int tile)
 {
     static double form[81 * 9];
     const int products = (2 * tile + 1) * (2 * tile + 1), planes = (tile + 1) * (tile + 1);
-    const aopt_conv_form f = { form, products, 9, 0 };
+    const aopt_conv_form f = { form, products, 9, 0, NULL };
     const int64_t P = (int64_t)l.H * l.W, R = T * (int64_t)(l.H / tile + 1) * (l.W / tile + 1);
     const int C = l.ci, ft = l.level < 2 || l.H == 88 ? 2 : 1, sc = l.H == 176 ? 2 * C : C;
     cost k;

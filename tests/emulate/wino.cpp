@@ -95,6 +95,7 @@ int main(void)
 {
     small = 1;                          /* one path through the GEMM */
     RUN(test_wino_matrices);
+    RUN(test_wino_carry);
     RUN(test_wino_input);
     RUN(test_wino_output);
     RUN(test_wino_time_input);
