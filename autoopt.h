@@ -687,7 +687,7 @@ AOPT_API int aopt_cuda_has_wgmma(void);
    w     fp16 [batch][taps][n] rows of k elements, w_row apart
    c     fp16 [batch][frames][rows] rows of n elements, c_row apart, frames c_frame apart or, 0, following each other; elements from n to the next multiple of 8 may become anything finite
    bias  f32 [n], or NULL
-   Any frames, rows, n, k >= 1.  a_row, w_row, c_row, frame and batch strides (unused where batch is 1) are multiples of 8, pointers of
+   Any frames, rows, n, k >= 1.  Frames hold their rows.  a_row, w_row, c_row, frame and batch strides (unused where batch is 1) are multiples of 8, pointers of
    16 bytes.  One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, two frames of history first. */
 typedef struct aopt_tapgemm {
     int64_t batch, frames, rows, n, k;
@@ -713,7 +713,7 @@ AOPT_API aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *g, const aopt
 
 /* Weights, once per layer, in double: u = 2^s * sum over the taps of form[p][tap] * w[co][ci][t][tap], rounded to fp16, with
    the s that brings max|u| into [1/2, 1): far from fp16's limits on both sides. */
-enum { AOPT_WINO_BLOCK = 64, AOPT_WINO_PRODUCTS = 36, AOPT_WINO6_PRODUCTS = 64, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_UPSAMPLE4_PRODUCTS = 81,
+enum { AOPT_WINO_BLOCK = 64, AOPT_WINO_TIME_PRODUCTS = 6, AOPT_WINO_PRODUCTS = 36, AOPT_WINO6_PRODUCTS = 64, AOPT_UPSAMPLE_PRODUCTS = 25, AOPT_UPSAMPLE4_PRODUCTS = 81,
        AOPT_HEAD_PRODUCTS = 9, AOPT_HEAD_N = 108, AOPT_HEAD_ROW = 112 };
 typedef struct aopt_conv_form {
     const double *form; int products, taps;     /* host [products][taps]; taps 27 (3x3x3, with kt 1), 9 (3x3, row by row) or 1 */
@@ -771,14 +771,16 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
    y          fp16 [frames][H][W][C]                     r          f32 [frames][H][W], or NULL
    gamma      f32 [C], or NULL.  Given, y = silu(norm of the sum * gamma) instead of the sum, in f32 up to the one rounding, and r is
               unused; C <= 512, with m = 6 <= 256
-   time_tile  0, or 4: F(4,3) along time too, 6 products per 4 frames instead of 12, one tap in the GEMM, and about 4 dB more noise on white input.
-              Row g*tiles + t is tile t of frames 4g-2-front .. 4g+3-front, g < G = ceil((front + frames) / 4); rows lie in blocks of
-              AOPT_WINO_BLOCK, v and m fp16 [ceil(G*tiles / BLOCK)][6*n*n][BLOCK][C], product q*n*n + p, q along time; the rest of the last block
-              is never read.  In the GEMM blocks are frames.  Needs r, and with m = 6 compute capability 9.0; no gamma in the output.  Tiles of time start at multiples of 4 frames
-              wherever a clip is cut, if chunks do: the first one may have `front` zero frames, 0 to 3, before its own, and no history then.
-              In the input -front frames of x may also be left out: they are read, but tiles of time start after them.
-   All on the device; tile = m.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed
-   AOPT_E_UNSUPPORTED: a block cannot have the shared memory that this combination needs */
+   time_tile  0, or 4: F(4,3) along time too, AOPT_WINO_TIME_PRODUCTS products per 4 frames instead of 12, one tap in the GEMM, and about 4 dB more noise on white
+              input.  Row g*tiles + t is tile t of frames 4g-2-front .. 4g+3-front, g < G = ceil((front + frames) / 4); rows lie in blocks of
+              AOPT_WINO_BLOCK, v and m fp16 [ceil(G*tiles / BLOCK)][6*n*n][BLOCK][C], product q*n*n + p, q along time.  In the GEMM blocks are frames; what
+              it makes of the rest of the last block, which nothing writes, no result depends on.  Needs r; no gamma in the output.  SiLU by
+              tanh.approx, off by up to |x| * 2^-12.
+   front      with a time tile: 1 to 3 zero frames before the first, at the start of a clip only.  In the input also below 0: of `frames` frames the first
+              -front are read, but the first tile of time starts after them; one must be left.  A cut changes no bits where front and the frames before it
+              are whole tiles of time.
+   All on the device; tile = m; frames up to 65533.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed
+   AOPT_E_UNSUPPORTED, input with a time tile: a block cannot have the 91 KB (m = 6: 191 KB) of shared memory that it needs */
 typedef struct aopt_wino_input {
     const struct __half *x, *history;
     const float *r, *r_history, *gamma;

@@ -779,7 +779,7 @@ static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
 {
     return x * aopt__rcp(fmaf(aopt__ex2(x * -1.4426950408889634f), inverse_scale, inverse_scale));
 }
-/* silu(2h) * scale for h * scale = s: h * (1 + tanh(h)), the tanh to 2^-11, about the rounding of fp16. */
+/* silu(2h) * scale for h * scale = s: h * (1 + tanh(h)), the tanh to 2^-11: for large negative h the error is much of the little that is left. */
 static __device__ __forceinline__ float aopt__silu_fast(float h, float s)
 {
     return fmaf(s, aopt__tanh(h), s);
@@ -1623,9 +1623,9 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
 /* ---- tiles of time ---- */
 /* Along time F(4,3), with the matrices of M = 4, times F(M,3) along H and W: six combinations q of frames 4g-2 .. 4g+3 make frames 4g .. 4g+3. */
 
-enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT__WINO_TIME_M + 2, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4 };
+enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT_WINO_TIME_PRODUCTS, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4 };
 
-/* Reference: wino_time_input_ref in tests/test_fast.cu.  All in f32, one rounding.
+/* Reference: wino_time_input_ref in tests/test_fast.cu.  SiLU by tanh.approx; the rest in f32, one rounding.
    Launch     12 warps, one block to a multiprocessor, walk down a strip of tiles as aopt_k_wino_input does: 64 channels of 2 tiles.  Rows Mg+1 .. Mg+M of six
               frames come into shared memory; first a warp takes a position at a time, norm, SiLU and B^T along time, to f32 beside them; then it makes one
               combination of a tile, 2 channels a lane, while the next rows arrive.
@@ -1652,7 +1652,7 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     const int64_t group = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
 
     if (threadIdx.x < FRAMES) {
-        const int64_t f = 4 * group + (int)threadIdx.x - 2 - a.front;
+        const int64_t f = AOPT__WINO_TIME_M * group + (int)threadIdx.x - 2 - a.front;
         const bool in = f < a.frames && (f >= 0 || (f >= -2 && a.history));
         x[threadIdx.x] = !in ? NULL : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
         r[threadIdx.x] = !in ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
@@ -1682,8 +1682,6 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
         aopt__copy_commit();
     };
 
-    constexpr float k0 = (float)aopt__wino_poly<4>(-1, 0), k1 = (float)aopt__wino_poly<4>(-1, 1), ka = (float)aopt__wino_poly<4>(0, 0), kb = (float)aopt__wino_poly<4>(1, 0),
-                    pa = (float)aopt__wino_point<4>(0), pb = (float)aopt__wino_point<4>(1);
     const float2 half_gamma = c < C ? make_float2(0.5f * a.gamma[c], 0.5f * a.gamma[c + 1]) : make_float2(0.0f, 0.0f);
     float row[N][2][N];
     fetch(ty0 - 1, M - 2);
@@ -1691,26 +1689,19 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
         aopt__copy_wait<0>();
         __syncthreads();                                            /* also: all have used the combinations of the rows before */
         for (int p = warp + (g < ty0 ? (M - 2) * PX : 0); p < FRAME_PX; p += THREADS / 32) {
-            float2 d[FRAMES];
+            float d[2][FRAMES], o[2][FRAMES];
+            float2 *const to = (float2 *)(combined + p * CHANNELS) + lane;
 #pragma unroll
             for (int k = 0; k < FRAMES; k++) {
                 const float2 u = __half22float2(*(const __half2 *)(raw + (k * FRAME_PX + p) * CHANNELS + 2 * lane));
                 const float norm = raw_r[k * FRAME_PX + p], s = u.x * (norm * half_gamma.x), t = u.y * (norm * half_gamma.y);
-                d[k] = make_float2(aopt__silu_fast(s, s * scale), aopt__silu_fast(t, t * scale));
+                d[0][k] = aopt__silu_fast(s, s * scale);
+                d[1][k] = aopt__silu_fast(t, t * scale);
             }
-            float2 *const to = (float2 *)(combined + p * CHANNELS) + lane;
-#define AOPT__AXIS(x) \
-            const float first_##x = fmaf(k0, d[0].x, fmaf(k1, d[2].x, d[4].x)), last_##x = fmaf(k0, d[1].x, fmaf(k1, d[3].x, d[5].x)), \
-                        even_a##x = fmaf(ka, d[1].x, d[3].x), odd_a##x = fmaf(ka, d[2].x, d[4].x), even_b##x = fmaf(kb, d[1].x, d[3].x), odd_b##x = fmaf(kb, d[2].x, d[4].x)
-            AOPT__AXIS(x);
-            AOPT__AXIS(y);
-#undef AOPT__AXIS
-            to[0 * FRAME_PX * CHANNELS / 2] = make_float2(first_x, first_y);
-            to[1 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(pa, even_ax, odd_ax), fmaf(pa, even_ay, odd_ay));
-            to[2 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(-pa, even_ax, odd_ax), fmaf(-pa, even_ay, odd_ay));
-            to[3 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(pb, even_bx, odd_bx), fmaf(pb, even_by, odd_by));
-            to[4 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(-pb, even_bx, odd_bx), fmaf(-pb, even_by, odd_by));
-            to[5 * FRAME_PX * CHANNELS / 2] = make_float2(last_x, last_y);
+            aopt__wino_bt<AOPT__WINO_TIME_M>(d[0], o[0]);
+            aopt__wino_bt<AOPT__WINO_TIME_M>(d[1], o[1]);
+#pragma unroll
+            for (int k = 0; k < FRAMES; k++) to[k * (FRAME_PX * CHANNELS / 2)] = make_float2(o[0][k], o[1][k]);
         }
         __syncthreads();
         if (g + 1 < ty1) fetch(g + 1, 0);
@@ -1748,7 +1739,8 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     }
 }
 
-/* A^T along time for two frames: coefficients of the point 0 or infinity, whose products start at row `end`, and of the two pairs of points. */
+/* A^T along time for the first (even) and the second frame of a pair: coefficients of the point 0 or infinity, whose products start at line `end`, and of the two
+   pairs of points. */
 typedef struct aopt__wino_pair_of { float even[3], odd[3]; int end; } aopt__wino_pair_of;
 /* Of the six combinations of a column of a tile, two channels: A^T along time for two frames, then A^T along H. */
 template <int M>
@@ -1772,8 +1764,8 @@ static __device__ __forceinline__ void aopt__wino_time_column(const char *m, int
 }
 
 /* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together. */
-template <int M, int PARTS>
-static __device__ __forceinline__ void aopt__wino_time_finish(bool residual, const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
+template <bool RESIDUAL, int M, int PARTS>
+static __device__ __forceinline__ void aopt__wino_time_finish(const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
                                                               int rows, int columns, const float2 (&o)[M][M], float (&sum_sq)[PARTS])
 {
     enum { R = M / PARTS };
@@ -1786,8 +1778,8 @@ static __device__ __forceinline__ void aopt__wino_time_finish(bool residual, con
             ss[i] = 0.0f;
             if (i >= R * M) continue;
             const bool in = y < rows && x < columns;
-            const float2 v = o[y][x], e = residual ? aopt__load2(res + (y * M + x) * bytes) : make_float2(0.0f, 0.0f);
-            const __half2 h = __floats2half2_rn(fmaf(v.x, alpha, residual ? bias.x + e.x : bias.x), fmaf(v.y, alpha, residual ? bias.y + e.y : bias.y));
+            const float2 v = o[y][x], e = RESIDUAL ? aopt__load2(res + (y * M + x) * bytes) : make_float2(0.0f, 0.0f);
+            const __half2 h = __floats2half2_rn(fmaf(v.x, alpha, bias.x + e.x), fmaf(v.y, alpha, bias.y + e.y));
             const float2 f = __half22float2(h);
             if (in) *(__half2 *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x) = h;
             ss[i] = in ? fmaf(f.x, f.x, f.y * f.y) : 0.0f;
@@ -1799,11 +1791,13 @@ static __device__ __forceinline__ void aopt__wino_time_finish(bool residual, con
 /* Reference: wino_time_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
    Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: four), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
               frames 4g and 4g+1, 2 the others.  Products come column by column of the tile, 6*(M+2) lines of 256 bytes, then the residual frame by
-              frame, through a ring in shared memory that runs on from tile to tile; of it the last slot but one still stands while the last is read.
+              frame, through a ring in shared memory that runs on from tile to tile; a slot is filled anew two arrivals later, because the warps of the
+              first pair read their residual after that of the second has arrived.
    Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_time_slots() { return M == 6 ? 8 : 6; }
+template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
 template <bool RESIDUAL, int M>
-__global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
+__global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_blocks<M>()) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
 {
     enum { N = M + 2, FRAMES = AOPT__WINO_TIME_M, COLUMN = AOPT__WINO_TIME_N * N, WARPS = AOPT__WINO_TIME_WARPS, HALF = WARPS / 2, WIDTH = 64 * HALF, ROW = 2 * WIDTH, LANES = ROW / 16, SLOT = COLUMN * ROW, SLOTS = aopt__wino_time_slots<M>(), R = 16 / M, PARTS = M / R };
     extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][COLUMN] rows */
@@ -1813,7 +1807,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) 
     const int steps = RESIDUAL ? N + FRAMES : N, total = groups * tiles;
     const int64_t plane = (int64_t)C * AOPT_WINO_BLOCK;
 
-    /* What is fetched next: step of pass c0 of row `item`.  Products: from = a.m + ...; residual: frame f from its tile's corner. */
+    /* An item is a tile of a group of frames.  item_in, c_in, step_in: what is fetched next, into slot_in; a step is a column of products or a frame of the residual. */
     int item_in = (int)blockIdx.x, c_in = 0, step_in = 0, slot_in = 0, slot_out = 0;
     const __half *from = a.m;
     int y_in = 0, x_in = 0, frame_in = 0;
@@ -1916,7 +1910,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) 
                 const int frame = first + 2 * pair + h;
                 const int rows = c < C && frame >= 0 && frame < (int)a.frames ? H - y0 : 0;
                 char *const to = (char *)(a.y + (((int64_t)frame * H + y0) * W + x0) * C + c);
-                aopt__wino_time_finish<M>(RESIDUAL, res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], sum_sq[h]);
+                aopt__wino_time_finish<RESIDUAL, M>(res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], sum_sq[h]);
             }
         }
         if (!a.r) continue;
@@ -2347,6 +2341,7 @@ static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStr
     cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     aopt_k_wino_input<NORM, SLICES, M><<<grid, THREADS, SMEM, stream>>>(*a, strip);
 }
+/* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
 template <int M> static void aopt__wino_input_launch(const aopt_wino_input *a, cudaStream_t stream)
 {
     const int64_t tiles_y = aopt__div_up(a->H, M);
@@ -2388,10 +2383,10 @@ template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input 
 {
     enum { SMEM = aopt__wino_time_shared<M>() };
     const int64_t tiles_y = aopt__div_up(a->H, M), columns = aopt__div_up(a->C, AOPT__WINO_TIME_CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), AOPT__WINO_TIME_TILES);
-    const int64_t groups = aopt__div_up(a->front + a->frames, 4), sm = aopt__multiprocessors();
+    const int64_t groups = aopt__div_up(a->front + a->frames, AOPT__WINO_TIME_M), sm = aopt__multiprocessors();
     int64_t best = INT64_MAX, n;
     int strip = 1;
-    for (n = 1; n <= tiles_y; n++) {            /* rows of tiles of a block: as many waves as there are, each a third of a row longer than its strip */
+    for (n = 1; n <= tiles_y; n++) {            /* rows of tiles of a block; the two rows above a strip cost about a third of a row of tiles */
         const int64_t cost = aopt__div_up(columns * groups * aopt__div_up(tiles_y, n), sm) * (3 * n + 1);
         if (cost < best) { best = cost; strip = (int)n; }
     }
@@ -2402,7 +2397,7 @@ template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input 
 template <int M> static void aopt__wino_time_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
 {
     enum { THREADS = 32 * AOPT__WINO_TIME_WARPS, SMEM = aopt__wino_time_slots<M>() * AOPT__WINO_TIME_N * (M + 2) * 64 * AOPT__WINO_TIME_WARPS };
-    const int64_t groups = aopt__div_up(a->front + a->frames, 4), most = (int64_t)aopt__multiprocessors() * ((M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS);
+    const int64_t groups = aopt__div_up(a->front + a->frames, AOPT__WINO_TIME_M), most = (int64_t)aopt__multiprocessors() * aopt__wino_time_blocks<M>();
     void (*const kernel)(aopt_wino_output, int, float) = a->residual ? aopt_k_wino_time_output<true, M> : aopt_k_wino_time_output<false, M>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     const dim3 grid((unsigned)(groups * tiles < most ? groups * tiles : most));
@@ -2495,10 +2490,10 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: batch %lld, frames %lld, rows %lld, n %lld, k %lld, taps %d: all must be at least 1",
                          (long long)g->batch, (long long)g->frames, (long long)g->rows, (long long)g->n, (long long)g->k, g->taps);
     if ((g->a_row | g->w_row | g->c_row) % 8 || g->a_row < g->k || g->w_row < g->k || g->c_row < g->n ||
-        (g->a_frame | g->c_frame) % 8 || (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld, w %lld/%lld, c %lld/%lld for k %lld, n %lld: multiples of 8 that hold a row",
-                         (long long)g->a_row, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
-                         (long long)g->c_batch, (long long)g->k, (long long)g->n);
+        (g->a_frame | g->c_frame) % 8 || (g->a_frame && g->a_frame < g->rows * g->a_row) || (g->c_frame && g->c_frame < g->rows * g->c_row) || (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld/%lld, w %lld/%lld, c %lld/%lld/%lld for k %lld, n %lld, %lld rows: multiples of 8 that hold a row, or a frame's rows",
+                         (long long)g->a_row, (long long)g->a_frame, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
+                         (long long)g->c_frame, (long long)g->c_batch, (long long)g->k, (long long)g->n, (long long)g->rows);
     if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
     if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
@@ -2661,7 +2656,7 @@ AOPT__DEF void aopt_wino_time_form(int tile, double *form)
     if (tile != 4 && tile != 6) return;
     aopt_wino_form_tile(tile, space);
     aopt__wino_matrices(at, g, bt);
-    for (i = 0; i < 6 * products * 27; i++) form[i] = g[i / 27 / products][i % 27 / 9] * space[i / 27 % products * 9 + i % 9];
+    for (i = 0; i < AOPT_WINO_TIME_PRODUCTS * products * 27; i++) form[i] = g[i / 27 / products][i % 27 / 9] * space[i / 27 % products * 9 + i % 9];
 }
 /* What an error does along all axes is the product of what it does along each: -carry, and 1 to itself. */
 AOPT__DEF void aopt_wino_carry(int tile, int time_tile, double *carry)
@@ -2854,11 +2849,10 @@ AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t 
 
 /* ---- Winograd transforms ---- */
 
-/* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
 /* What both transforms ask of their sizes. */
 static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H, int64_t W, int C, int tile, int time_tile, int front, int64_t least_front, aopt_error *err)
 {
-    if ((tile != 4 && tile != 6) || C % 8 || C < 8 || frames < 1 || H < 1 || W < 1 || frames > 65533 || W > INT32_MAX / C || aopt__div_up(H, tile) > INT32_MAX / aopt__div_up(W, tile))
+    if ((tile != 4 && tile != 6) || C % 8 || C < 8 || frames < 1 || H < 1 || W < 1 || frames > 65533 || W > INT32_MAX / C / tile || aopt__div_up(H, tile) > INT32_MAX / aopt__div_up(W, tile))
         return aopt_fail(err, AOPT_E_ARG, "Winograd %s: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, tile 4 or 6",
                          what, (long long)frames, (long long)H, (long long)W, C, tile);
     if ((time_tile != 0 && time_tile != 4) || front < (time_tile ? least_front : 0) || front > (time_tile ? 3 : 0))
@@ -2869,14 +2863,13 @@ static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H,
 AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
 {
     aopt_status st = aopt__wino_check("input", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 1 - a->frames, err);
-    int64_t tiles, deep;
+    int64_t tiles;
     if (st != AOPT_OK) return st;
     if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || a->H * a->W > INT32_MAX / a->C)
         return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->tile, a->time_tile);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
-    deep = a->time_tile ? aopt__div_up(a->front + a->frames, 4) : a->frames + 2;
-    if (deep * tiles > UINT32_MAX / 2 / a->C)
+    if (!a->time_tile && (a->frames + 2) * tiles > UINT32_MAX / 2 / a->C)
         return aopt_fail(err, AOPT_E_ARG, "Winograd input: %lld frames of %lld tiles of %d channels make a product of 4 GB or more: take fewer frames at a time",
                          (long long)a->frames, (long long)tiles, a->C);
     if (a->time_tile && aopt__shared_memory() < (a->tile == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>()))

@@ -100,8 +100,9 @@ static double psnr(const floats &a, const floats &b)
     return mse == mse ? aopt_psnr_db(mse) : -999.0;
 }
 
-/* Every way to run it against `want`; all chunk sizes (0: its own choice) must agree to the bit through wgmma, to 80 dB through cuBLAS.
-   wide: channels from which layers take the tiles of wide ones.  Where some are tiles of time, odd chunks cut them. */
+/* Every way to run it against `want`: chunk sizes (0: its own choice), all at once and in parts as small as they get.  Through wgmma all must agree to the bit; where some
+   tiles are tiles of time, odd chunks cut them and round otherwise, but in parts as at once.  Through cuBLAS bits depend on sizes.
+   wide: channels from which layers take the tiles of wide ones. */
 static void compare(const char *name, const aopt_vae *vae, const floats &latent, const floats &want, const int64_t shape[4], double limit, int wide = shipped.wide)
 {
     static gpu plan;
@@ -109,23 +110,29 @@ static void compare(const char *name, const aopt_vae *vae, const floats &latent,
     floats first;
     for (int blas = aopt_cuda_has_wgmma() ? 0 : 1; blas < 2; blas++)
         for (int size = 0; size <= 5; size++) {
-            tuning t = shipped;
+            floats whole;
             if (size > shape[1]) continue;
-            t.chunk = size;
-            t.cublas = blas;
-            t.wide = wide;
-            memset(&plan, 0, sizeof plan);
-            plan.over_time = aopt_cuda_has_wgmma(); plan.T = shape[1]; plan.h = shape[2]; plan.w = shape[3];
-            int64_t few, most;
-            plan_chunks(&plan, vae, &t, 1, &few, &most);
-            for (int i = 0; i < plan.layer_n; i++) over_time |= plan.plan[i].time_tile > 0;
-            if (size % 2) t.memory = 0;         /* the least work space: layers in parts */
-            const floats got = decode_twice(vae, latent, shape, &t);
-            const double db = psnr(got, want);
-            if (first.empty()) { first = got; printf("    %s: %.2f dB\n", name, db); }
-            CHECK(db >= limit, "%s, chunks of %d, %s: %.2f dB", name, size, blas ? "cuBLAS" : "wgmma", db);
-            if (!blas && (!over_time || size % 2 == 0)) CHECK(memcmp(got.data(), first.data(), got.size() * 4) == 0, "%s: chunks of %d give other bits, %.2f dB", name, size, psnr(got, first));
-            else CHECK(psnr(got, first) >= (aopt_cuda_has_wgmma() || over_time ? limit : 80.0), "%s: chunks of %d, %s: %.2f dB beside the first", name, size, blas ? "cuBLAS" : "wgmma", psnr(got, first));
+            for (int parts = 0; parts < 2; parts++) {
+                const char *how = parts ? "in parts" : "at once";
+                int64_t few, most;
+                tuning t = shipped;
+                t.chunk = size;
+                t.cublas = blas;
+                t.wide = wide;
+                if (parts) t.memory = 0;                /* the least work space */
+                memset(&plan, 0, sizeof plan);
+                plan.over_time = aopt_cuda_has_wgmma(); plan.T = shape[1]; plan.h = shape[2]; plan.w = shape[3];
+                plan_chunks(&plan, vae, &t, 1, &few, &most);
+                for (int i = 0; i < plan.layer_n; i++) over_time |= plan.plan[i].time_tile > 0;
+                const floats got = decode_twice(vae, latent, shape, &t);
+                const double db = psnr(got, want);
+                if (first.empty()) { first = got; printf("    %s: %.2f dB\n", name, db); }
+                if (!parts) whole = got;
+                CHECK(db >= limit, "%s, chunks of %d %s, %s: %.2f dB", name, size, how, blas ? "cuBLAS" : "wgmma", db);
+                if (!blas) CHECK(memcmp(got.data(), whole.data(), got.size() * 4) == 0, "%s: chunks of %d %s give other bits, %.2f dB", name, size, how, psnr(got, whole));
+                if (!blas && (!over_time || size % 2 == 0)) CHECK(memcmp(got.data(), first.data(), got.size() * 4) == 0, "%s: chunks of %d %s give other bits than the first, %.2f dB", name, size, how, psnr(got, first));
+                if (!aopt_cuda_has_wgmma()) CHECK(psnr(got, first) >= 80.0, "%s: chunks of %d %s: %.2f dB beside the first", name, size, how, psnr(got, first));
+            }
         }
     floats wrong = latent;
     tuning t = shipped;

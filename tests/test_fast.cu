@@ -244,15 +244,16 @@ static void test_upsample4_form(void)
 }
 
 /* ---- tap GEMM -------------------------------------------------------------------------------------- */
-typedef struct gemm_case { int batch, frames, rows, n, k, taps, pad; } gemm_case;
-typedef struct gemm_data { vec a, w, bias, want, size; int64_t a_row, w_row, c_row, a_batch, w_batch, c_batch; } gemm_data;
+typedef struct gemm_case { int batch, frames, rows, n, k, taps, pad, gap; } gemm_case;     /* gap: rows between frames */
+typedef struct gemm_data { vec a, w, bias, want, size; int64_t a_row, w_row, c_row, a_frame, c_frame, a_batch, w_batch, c_batch; } gemm_data;
 
 static gemm_data gemm_ref(const gemm_case &c, double alpha, bool bias)
 {
     gemm_data d;
     const int64_t fa = c.frames + c.taps - 1;
     d.a_row = (c.k + 7) / 8 * 8 + c.pad; d.w_row = (c.k + 7) / 8 * 8 + c.pad; d.c_row = (c.n + 7) / 8 * 8 + c.pad;
-    d.a_batch = fa * c.rows * d.a_row; d.w_batch = c.taps * c.n * d.w_row; d.c_batch = c.frames * c.rows * d.c_row;
+    d.a_frame = (c.rows + c.gap) * d.a_row; d.c_frame = (c.rows + 2 * c.gap) * d.c_row;
+    d.a_batch = fa * d.a_frame; d.w_batch = c.taps * c.n * d.w_row; d.c_batch = c.frames * d.c_frame;
     d.a = random_half(c.batch * d.a_batch, 11, 1.0);
     d.w = random_half(c.batch * d.w_batch, 12, 0.2);
     d.bias = random_vec(c.n, 13, 1.0);
@@ -264,11 +265,12 @@ static gemm_data gemm_ref(const gemm_case &c, double alpha, bool bias)
             for (int64_t n = 0; n < c.n; n++) {
                 double sum = 0, size = 0;
                 for (int64_t j = 0; j < c.taps; j++) {
-                    const double *a = &d.a[(size_t)(b * d.a_batch + (r + j * c.rows) * d.a_row)], *w = &d.w[(size_t)(b * d.w_batch + (j * c.n + n) * d.w_row)];
+                    const double *a = &d.a[(size_t)(b * d.a_batch + (r / c.rows + j) * d.a_frame + r % c.rows * d.a_row)], *w = &d.w[(size_t)(b * d.w_batch + (j * c.n + n) * d.w_row)];
                     for (int k = 0; k < c.k; k++) { sum += a[k] * w[k]; size += fabs(a[k] * w[k]); }
                 }
-                d.want[(size_t)(b * d.c_batch + r * d.c_row + n)] = alpha * sum + d.bias[(size_t)n];
-                d.size[(size_t)(b * d.c_batch + r * d.c_row + n)] = alpha * size;
+                const size_t at = (size_t)(b * d.c_batch + r / c.rows * d.c_frame + r % c.rows * d.c_row + n);
+                d.want[at] = alpha * sum + d.bias[(size_t)n];
+                d.size[at] = alpha * size;
             }
     return d;
 }
@@ -280,6 +282,7 @@ static aopt_tapgemm gemm_of(const gemm_case &c, const gemm_data &d, const device
     g.a = a.p; g.a_row = d.a_row; g.a_batch = d.a_batch;
     g.w = w.p; g.w_row = d.w_row; g.w_batch = d.w_batch;
     g.c = out.p; g.c_row = d.c_row; g.c_batch = d.c_batch;
+    if (c.gap) { g.a_frame = d.a_frame; g.c_frame = d.c_frame; }
     g.alpha = alpha; g.bias = bias;
     return g;
 }
@@ -296,8 +299,9 @@ static int gemm_wrong(const gemm_data &d, int64_t n, const vec &got, int roundin
     return wrong;
 }
 static const gemm_case gemm_cases[] = {
-    { 1, 1, 1, 1, 8, 1, 0 }, { 1, 1, 7, 13, 7, 1, 8 }, { 2, 3, 37, 40, 72, 3, 0 }, { 5, 2, 33, 136, 64, 3, 8 }, { 1, 9, 70, 264, 200, 3, 0 },
-    { 3, 1, 515, 120, 96, 1, 0 }, { 1, 4, 130, 128, 320, 3, 0 }, { 2, 17, 65, 72, 136, 3, 0 }, { 1, 3, 300, 256, 512, 2, 0 }, { 3, 2, 290, 248, 192, 1, 0 }, { 4, 1, 1, 8, 640, 3, 0 } };
+    { 1, 1, 1, 1, 8, 1, 0, 0 }, { 1, 1, 7, 13, 7, 1, 8, 0 }, { 2, 3, 37, 40, 72, 3, 0, 0 }, { 5, 2, 33, 136, 64, 3, 8, 0 }, { 1, 9, 70, 264, 200, 3, 0, 0 },
+    { 3, 1, 515, 120, 96, 1, 0, 0 }, { 1, 4, 130, 128, 320, 3, 0, 0 }, { 2, 17, 65, 72, 136, 3, 0, 0 }, { 1, 3, 300, 256, 512, 2, 0, 0 }, { 3, 2, 290, 248, 192, 1, 0, 0 }, { 4, 1, 1, 8, 640, 3, 0, 0 },
+    { 3, 5, 64, 40, 72, 1, 0, 128 }, { 2, 3, 37, 40, 72, 3, 8, 5 }, { 1, 2, 130, 136, 64, 1, 0, 1 } };
 
 static void gemm_paths(bool fancy)
 {
@@ -328,7 +332,7 @@ static void test_tapgemm_alpha_bias(void) { gemm_paths(true); }
 
 static void test_tapgemm_plans_equal_bits(void)
 {
-    const gemm_case c = { 3, 11, 90, 200, 328, 3, 0 };
+    const gemm_case c = { 3, 11, 90, 200, 328, 3, 0, 0 };
     if (!aopt_cuda_has_wgmma()) { SKIP("needs compute capability 9.0 and a build for sm_90a"); return; }
     gemm_data d = gemm_ref(c, 1.0, false);
     device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
@@ -359,6 +363,10 @@ static void test_tapgemm_refuses(void)
     g.batch = g.frames = g.rows = g.n = g.k = g.taps = 1; g.alpha = 1.0f;
     g.a_row = 4; g.w_row = g.c_row = 8;
     CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "a row stride of 4");
+    g.a_row = 8; g.rows = 2; g.a_frame = 8;
+    CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG && strstr(err.message, "8/8"), "frames of a that overlap: %s", err.message);
+    g.a_frame = 0; g.c_frame = 8;
+    CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "frames of c that overlap");
 }
 
 /* ---- weights --------------------------------------------------------------------------------------- */
@@ -614,7 +622,7 @@ static void test_wino_output(void)
 
 static void test_wino_time_input(void)
 {
-    static const int sizes[][5] = { { 1, 0, 1, 1, 8 }, { 1, 3, 4, 4, 24 }, { 5, 0, 9, 6, 72 }, { 7, 1, 13, 27, 136 }, { 2, 2, 87, 3, 8 } };     /* T, front, H, W, C */
+    static const int sizes[][5] = { { 1, 0, 1, 1, 8 }, { 1, 3, 4, 4, 24 }, { 5, 0, 9, 6, 72 }, { 7, 1, 13, 27, 136 }, { 2, 2, 87, 3, 8 }, { 5, 0, 37, 40, 8 } };     /* T, front, H, W, C; the last: four and two blocks of rows */
     for (const int *s : sizes)
         for (int mode = 0; mode < 4; mode++) {          /* bit 0: history, where nothing is in front; bit 1: tiles of 6 */
             const int T = s[0], front = s[1], H = s[2], W = s[3], C = s[4], history = (mode & 1) && !front;
@@ -635,6 +643,7 @@ static void test_wino_time_input(void)
             a.x = dx.p + 2 * P * C; a.r = dr.p + 2 * P;
             if (history) { a.history = dx.p; a.r_history = dr.p; }
             a.gamma = dg.p; a.v = dv.p; a.frames = T; a.H = H; a.W = W; a.C = C; a.tile = w.m; a.time_tile = 4; a.front = front;
+            if (aopt__shared_memory() < (w.m == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>())) { CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_UNSUPPORTED, "%s", err.message); continue; }
             CALL(aopt_cuda_wino_input(&a, 0, &err));
             CHECK_SNR(from_blocks(dv.get(), products, rows, C), emulated, want, "T %d front %d H %d W %d C %d mode %d", T, front, H, W, C, mode);
             if (front == 1 || (!front && T > 4)) {          /* what is left of a clip after its first tile of time, from the whole of it */
@@ -658,7 +667,7 @@ static void test_wino_time_input(void)
 }
 static void test_wino_time_output(void)
 {
-    static const int sizes[][5] = { { 1, 0, 1, 1, 8 }, { 1, 3, 4, 4, 24 }, { 5, 0, 9, 6, 72 }, { 7, 1, 13, 15, 136 }, { 4, 0, 5, 11, 512 }, { 2, 2, 5, 6, 1032 } };
+    static const int sizes[][5] = { { 1, 0, 1, 1, 8 }, { 1, 3, 4, 4, 24 }, { 5, 0, 9, 6, 72 }, { 7, 1, 13, 15, 136 }, { 4, 0, 5, 11, 512 }, { 2, 2, 5, 6, 1032 }, { 5, 0, 37, 40, 8 } };
     for (const int *s : sizes)
         for (int mode = 0; mode < 8; mode++) {          /* bit 0: residual; bit 1: r; bit 2: tiles of 6 */
             const wino w(mode & 4 ? 6 : 4);
@@ -788,8 +797,9 @@ static void test_wino_conv(void) { wino_conv(4); wino_conv(6); }
 static void wino_time_conv(int tile)
 {
     const wino transforms(tile);
-    const int T = 9, front = 3, H = 10, W = 9, ci = 48, co = 40, P = H * W, tiles = (H + tile - 1) / tile * ((W + tile - 1) / tile), products = 6 * (tile + 2) * (tile + 2);
-    static double form[6 * 64 * 27];
+    if (aopt__shared_memory() < (tile == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>())) { SKIP("not enough shared memory"); return; }
+    const int T = 9, front = 3, H = small ? 10 : 26, W = small ? 9 : 30, ci = 48, co = 40, P = H * W, tiles = (H + tile - 1) / tile * ((W + tile - 1) / tile), products = 6 * (tile + 2) * (tile + 2);
+    static double form[AOPT_WINO_TIME_PRODUCTS * 64 * 27];
     const aopt_conv_form f = { form, products, 27, 0, NULL };
     aopt_wino_time_form(tile, form);
     vec x = random_half((int64_t)T * P * ci, 61, 1.0), gamma = random_vec(ci, 62, 1.0), w = random_vec((int64_t)co * ci * 27, 63, 0.02), bias = random_vec(co, 64, 0.1);
