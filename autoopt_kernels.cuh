@@ -1763,12 +1763,14 @@ static __device__ __forceinline__ void aopt__wino_time_column(const char *m, int
     for (int i = 0; i < 2; i++) aopt__wino_at<M>(d[i], o[i]);
 }
 
-/* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together. */
+/* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together.
+   part: squares summed over the warp's channels, R rows of the tile at a time, in shared memory; more: added to those of the channels before. */
 template <bool RESIDUAL, int M, int PARTS>
 static __device__ __forceinline__ void aopt__wino_time_finish(const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
-                                                              int rows, int columns, const float2 (&o)[M][M], float (&sum_sq)[PARTS])
+                                                              int rows, int columns, const float2 (&o)[M][M], float (&part)[PARTS][16], bool more)
 {
     enum { R = M / PARTS };
+    float *const mine = part[0] + (threadIdx.x & 31) / 2;
 #pragma unroll
     for (int k = 0; k < PARTS; k++) {
         float ss[16];
@@ -1784,18 +1786,19 @@ static __device__ __forceinline__ void aopt__wino_time_finish(const char *res, i
             if (in) *(__half2 *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x) = h;
             ss[i] = in ? fmaf(f.x, f.x, f.y * f.y) : 0.0f;
         }
-        sum_sq[k] += aopt__reduce16(ss);
+        const float sum = aopt__reduce16(ss);
+        if (!(threadIdx.x & 1)) mine[16 * k] = more ? mine[16 * k] + sum : sum;
     }
 }
 
 /* Reference: wino_time_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
-   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: four), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
+   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: three), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
               frames 4g and 4g+1, 2 the others.  Products come column by column of the tile, 6*(M+2) lines of 256 bytes, then the residual frame by
               frame, through a ring in shared memory that runs on from tile to tile; a slot is filled anew two arrivals later, because the warps of the
               first pair read their residual after that of the second has arrived.
    Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_time_slots() { return M == 6 ? 8 : 6; }
-template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
+template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 12) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
 template <bool RESIDUAL, int M>
 __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_blocks<M>()) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
 {
@@ -1864,9 +1867,6 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
     for (int s = 0; s < SLOTS - 2; s++) fetch();
     for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x) {
         const int t = item % tiles, y0 = t / tiles_x * M, x0 = t % tiles_x * M, first = item / tiles * FRAMES - a.front;
-        float sum_sq[2][PARTS];
-#pragma unroll
-        for (int i = 0; i < 2 * PARTS; i++) sum_sq[i / PARTS][i % PARTS] = 0.0f;
         for (int c0 = 0; c0 < C; c0 += WIDTH) {
             const int c = c0 + warp % HALF * 64 + 2 * lane;
             float2 o[2][M][M], t[2][M];
@@ -1910,14 +1910,11 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                 const int frame = first + 2 * pair + h;
                 const int rows = c < C && frame >= 0 && frame < (int)a.frames ? H - y0 : 0;
                 char *const to = (char *)(a.y + (((int64_t)frame * H + y0) * W + x0) * C + c);
-                aopt__wino_time_finish<RESIDUAL, M>(res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], sum_sq[h]);
+                aopt__wino_time_finish<RESIDUAL, M>(res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], part[warp][h], c0 > 0);
             }
         }
         if (!a.r) continue;
-#pragma unroll
-        for (int i = 0; i < 2 * PARTS; i++)
-            if (!(lane & 1)) part[warp][i / PARTS][i % PARTS][lane >> 1] = sum_sq[i / PARTS][i % PARTS];
-        __syncthreads();
+        __syncthreads();                                            /* before the sums are written again, others follow in arrive() */
         for (int i = id; i < FRAMES * M * M; i += 32 * WARPS) {
             const int j = i / (M * M), y = i / M % M, x = i % M, frame = first + j;
             float sum = 0.0f;
