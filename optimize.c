@@ -334,7 +334,7 @@ typedef struct tuning {
 static const tuning shipped = { 0, 0, (int64_t)23400 << 20, 16, 128 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
 static const int wino_tile[AOPT_VAE_STAGES] = { 4, 6, 6, 6 };
-/* The same where F(4,3) along time halves the products, for another 4 dB of noise; 0: not at this level.  The GEMM then has one tap, a third of its inner
+/* The same where F(4,3) along time halves the products, for another 5 to 7 dB of noise; 0: not at this level.  The GEMM then has one tap, a third of its inner
    dimension, which pays from 512 input channels on.  Level 1 takes 4: 88 rows of 720p are no multiple of 6. */
 static const int over_time_tile[AOPT_VAE_STAGES] = { 0, 4, 6, 0 };
 enum { TIME_TILE = 4 };

@@ -19,10 +19,8 @@ result "each differs from this tree" $alike
 result "their transforms pass their tests over the emulation" $?
 if [ -x "${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}" ]; then
     last=$(ls -d "$work"/out/[0-9]*/ | tail -n 1)
-    mkdir "$work/this" && cp optimize.c autoopt_kernels.cuh "$work/this/"
-    KIND=cuda ./build.sh candidate "$work/this" "$work/this.so" >"$work/this.log" 2>&1
-    KIND=cuda ./build.sh candidate "$last" "$work/last.so" >"$work/log" 2>&1 && [ -z "$(grep -i -E 'spill|warning' "$work/log" | sort | comm -23 - <(grep -i -E 'spill|warning' "$work/this.log" | sort))" ]
-    result "the last compiles for a GPU, without a spill or a warning that this tree has not" $?
+    KIND=cuda ./build.sh candidate "$last" "$work/last.so" >"$work/log" 2>&1 && ! grep -i -E 'spill|warning' "$work/log" | grep -q .
+    result "the last compiles for a GPU, without a spill or a warning" $?
 else
     echo "skip nvcc: not found"
     skipped=1

@@ -8,6 +8,7 @@
 #include <algorithm>
 using std::min;
 
+#define EXACT_TANH 1
 static int emulate_late;                /* groups by which waits fall short: a negative control */
 static inline int64_t aopt__opaque(int64_t x) { return x; }
 static inline uint32_t aopt__opaque32(uint32_t x) { return x; }
@@ -100,6 +101,7 @@ int main(void)
     RUN(test_wino_output);
     RUN(test_wino_time_input);
     RUN(test_wino_time_output);
+    RUN(test_wino_time_large_activations);
     RUN(test_upsample_form);
     RUN(test_upsample4_matrices);
     RUN(test_upsample4_form);
