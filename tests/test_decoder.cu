@@ -112,7 +112,7 @@ static void compare(const char *name, const aopt_vae *vae, const floats &latent,
         for (int size = 0; size <= 5; size++) {
             floats whole;
             if (size > shape[1]) continue;
-            for (int parts = 0; parts < 2; parts++) {
+            for (int parts = 0; parts < (size ? 2 : 1); parts++) {      /* its own choice with the least memory is chunks of one frame */
                 const char *how = parts ? "in parts" : "at once";
                 int64_t few, most;
                 tuning t = shipped;
