@@ -779,7 +779,7 @@ static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
 {
     return x * aopt__rcp(fmaf(aopt__ex2(x * -1.4426950408889634f), inverse_scale, inverse_scale));
 }
-/* silu(2h) * scale for h * scale = s: h * (1 + tanh(h)), the tanh to 2^-11, about the rounding of fp16. */
+/* silu(2h) * scale for h * scale = s: h * (1 + tanh(h)), the tanh to 2^-11: for large negative h the error is much of the little that is left. */
 static __device__ __forceinline__ float aopt__silu_fast(float h, float s)
 {
     return fmaf(s, aopt__tanh(h), s);
@@ -798,6 +798,12 @@ static __device__ __forceinline__ void aopt__bar_arrive(uint32_t bar)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(bar) : "memory");
 }
+/* On the barrier at the same address in block `rank` of the cluster.  Not .release.cluster: that waits for all memory of the GPU, every step. */
+static __device__ __forceinline__ void aopt__bar_arrive_at(uint32_t bar, int rank)
+{
+    asm volatile("{\n\t.reg .b32 at;\n\tmapa.shared::cluster.u32 at, %0, %1;\n\tmbarrier.arrive.shared::cluster.b64 _, [at];\n\t}"
+                 :: "r"(bar), "r"(rank) : "memory");
+}
 /* try_wait may time out, hence the loop. */
 static __device__ __forceinline__ void aopt__bar_wait(uint32_t bar, uint32_t parity)
 {
@@ -809,6 +815,16 @@ static __device__ __forceinline__ void aopt__tma_load(uint32_t smem, const CUten
 {
     asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];"
                  :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
+}
+/* To the same place in the blocks of the cluster whose bits are set, each told by its own barrier. */
+static __device__ __forceinline__ void aopt__tma_load_all(uint32_t smem, const CUtensorMap *map, uint32_t bar, int c0, int c1, int c2, int c3, int blocks)
+{
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;"
+                 :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "h"((uint16_t)blocks) : "memory");
+}
+static __device__ __forceinline__ void aopt__cluster_sync()
+{
+    asm volatile("barrier.cluster.arrive.relaxed;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
 }
 static __device__ __forceinline__ void aopt__tma_store(const CUtensorMap *map, uint32_t smem, int c0, int c1, int c2, int c3)
 {
@@ -860,7 +876,7 @@ enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 3
 
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
-    int a_stages, w_stages, a_bytes, n;
+    int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
@@ -889,16 +905,19 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step. */
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all. */
 static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
+    const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
         const aopt__tile t = aopt__tile_at(p, i);
         for (int k = 0; k < p.k_steps; k++) {
-            aopt__bar_wait(s.a_empty + 8 * slot, phase);
-            aopt__bar_expect(s.a_full + 8 * slot, (uint32_t)p.a_bytes);
-            aopt__tma_load(s.a_ring + slot * p.a_bytes, map, s.a_full + 8 * slot, k * AOPT__TG_K, t.row, t.frame, t.batch);
+            const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
+            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
+            aopt__bar_expect(full, (uint32_t)p.a_bytes);
+            if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
+            else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
@@ -976,7 +995,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
             if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
-            if (lane == 0 && a_held >= 0) aopt__bar_arrive(s.a_empty + 8 * a_held);
+            if (lane < p.cluster && a_held >= 0) aopt__bar_arrive_at(s.a_empty + 8 * a_held, lane);
         };
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
@@ -1012,8 +1031,9 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
-              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Per k64 step of 1024 clocks 16 KB of w come in from L2 and of a
-              13 KB (three taps) or 32 KB (one tap).  With three taps the limit is then the chip's power: clocks fall to 1.2 to 1.6 GHz.
+              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Two blocks side by side along n bring half a box each, for both.  Per k64 step of
+              1024 clocks 16 KB of w come in from L2 and of a 7 KB (three taps) or 16 KB (one tap), twice that without a pair.  Under steady load the limit
+              is the chip's power: clocks fall to 1.2 to 1.6 GHz.
    Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or tile shape.
    Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory.
    RAW        alpha is 1 and there is no bias.
@@ -1040,15 +1060,16 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, 8);       /* one arrival per multiplying warp */
+            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp */
             aopt__bar_init(s.w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
-    __syncthreads();
+    aopt__cluster_sync();
     if (group > 0) aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
     else if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
     else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+    aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
 }
 
@@ -1092,6 +1113,29 @@ __global__ static void aopt_k_conv_weights(const float *w, const double *form, i
         }
     }
     if (max) atomicMax(max, __float_as_uint(top));      /* non-negative floats order as their bits; max is order-free */
+}
+
+/* With a carry: one thread per (t, co, ci), product by product; the errors so far are in shared memory.  Launch: 32 threads, products * 256 bytes; grid-stride. */
+__global__ static void __launch_bounds__(32) aopt_k_carry_weights(const float *w, const double *form, const double *carry, int products, int taps, int kt, int co, int ci,
+                                                                  int64_t product_step, int64_t frame_step, double scale, __half *u)
+{
+    extern __shared__ __align__(16) unsigned char aopt__ring[];
+    double *const error = (double *)aopt__ring + threadIdx.x;       /* of product p at 32 * p */
+    const int64_t n = (int64_t)kt * co * ci, step = (int64_t)gridDim.x * 32;
+    for (int64_t i = (int64_t)blockIdx.x * 32 + threadIdx.x; i < n; i += step) {
+        const int64_t pair = i % ((int64_t)co * ci);
+        const int t = (int)(i / ((int64_t)co * ci));
+        double g[27];
+        for (int j = 0; j < taps; j++) g[j] = (double)w[(pair * kt + t) * taps + j] * scale;
+        for (int p = 0; p < products; p++) {
+            double sum = 0.0;
+            for (int j = 0; j < taps; j++) sum += form[p * taps + j] * g[j];
+            for (int q = 0; q < p; q++) sum -= carry[p * products + q] * error[32 * q];
+            const __half h = __double2half(sum);
+            error[32 * p] = (double)__half2float(h) - sum;
+            u[p * product_step + t * frame_step + pair] = h;
+        }
+    }
 }
 
 /* ---- norm ---- */
@@ -1600,9 +1644,9 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
 /* ---- tiles of time ---- */
 /* Along time F(4,3), with the matrices of M = 4, times F(M,3) along H and W: six combinations q of frames 4g-2 .. 4g+3 make frames 4g .. 4g+3. */
 
-enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT__WINO_TIME_M + 2, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4 };
+enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT_WINO_TIME_PRODUCTS, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4 };
 
-/* Reference: wino_time_input_ref in tests/test_fast.cu.  All in f32, one rounding.
+/* Reference: wino_time_input_ref in tests/test_fast.cu.  SiLU by tanh.approx; the rest in f32, one rounding.
    Launch     12 warps, one block to a multiprocessor, walk down a strip of tiles as aopt_k_wino_input does: 64 channels of 2 tiles.  Rows Mg+1 .. Mg+M of six
               frames come into shared memory; first a warp takes a position at a time, norm, SiLU and B^T along time, to f32 beside them; then it makes one
               combination of a tile, 2 channels a lane, while the next rows arrive.
@@ -1629,7 +1673,7 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     const int64_t group = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
 
     if (threadIdx.x < FRAMES) {
-        const int64_t f = 4 * group + (int)threadIdx.x - 2 - a.front;
+        const int64_t f = AOPT__WINO_TIME_M * group + (int)threadIdx.x - 2 - a.front;
         const bool in = f < a.frames && (f >= 0 || (f >= -2 && a.history));
         x[threadIdx.x] = !in ? NULL : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
         r[threadIdx.x] = !in ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
@@ -1659,8 +1703,6 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
         aopt__copy_commit();
     };
 
-    constexpr float k0 = (float)aopt__wino_poly<4>(-1, 0), k1 = (float)aopt__wino_poly<4>(-1, 1), ka = (float)aopt__wino_poly<4>(0, 0), kb = (float)aopt__wino_poly<4>(1, 0),
-                    pa = (float)aopt__wino_point<4>(0), pb = (float)aopt__wino_point<4>(1);
     const float2 half_gamma = c < C ? make_float2(0.5f * a.gamma[c], 0.5f * a.gamma[c + 1]) : make_float2(0.0f, 0.0f);
     float row[N][2][N];
     fetch(ty0 - 1, M - 2);
@@ -1668,26 +1710,19 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
         aopt__copy_wait<0>();
         __syncthreads();                                            /* also: all have used the combinations of the rows before */
         for (int p = warp + (g < ty0 ? (M - 2) * PX : 0); p < FRAME_PX; p += THREADS / 32) {
-            float2 d[FRAMES];
+            float d[2][FRAMES], o[2][FRAMES];
+            float2 *const to = (float2 *)(combined + p * CHANNELS) + lane;
 #pragma unroll
             for (int k = 0; k < FRAMES; k++) {
                 const float2 u = __half22float2(*(const __half2 *)(raw + (k * FRAME_PX + p) * CHANNELS + 2 * lane));
                 const float norm = raw_r[k * FRAME_PX + p], s = u.x * (norm * half_gamma.x), t = u.y * (norm * half_gamma.y);
-                d[k] = make_float2(aopt__silu_fast(s, s * scale), aopt__silu_fast(t, t * scale));
+                d[0][k] = aopt__silu_fast(s, s * scale);
+                d[1][k] = aopt__silu_fast(t, t * scale);
             }
-            float2 *const to = (float2 *)(combined + p * CHANNELS) + lane;
-#define AOPT__AXIS(x) \
-            const float first_##x = fmaf(k0, d[0].x, fmaf(k1, d[2].x, d[4].x)), last_##x = fmaf(k0, d[1].x, fmaf(k1, d[3].x, d[5].x)), \
-                        even_a##x = fmaf(ka, d[1].x, d[3].x), odd_a##x = fmaf(ka, d[2].x, d[4].x), even_b##x = fmaf(kb, d[1].x, d[3].x), odd_b##x = fmaf(kb, d[2].x, d[4].x)
-            AOPT__AXIS(x);
-            AOPT__AXIS(y);
-#undef AOPT__AXIS
-            to[0 * FRAME_PX * CHANNELS / 2] = make_float2(first_x, first_y);
-            to[1 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(pa, even_ax, odd_ax), fmaf(pa, even_ay, odd_ay));
-            to[2 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(-pa, even_ax, odd_ax), fmaf(-pa, even_ay, odd_ay));
-            to[3 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(pb, even_bx, odd_bx), fmaf(pb, even_by, odd_by));
-            to[4 * FRAME_PX * CHANNELS / 2] = make_float2(fmaf(-pb, even_bx, odd_bx), fmaf(-pb, even_by, odd_by));
-            to[5 * FRAME_PX * CHANNELS / 2] = make_float2(last_x, last_y);
+            aopt__wino_bt<AOPT__WINO_TIME_M>(d[0], o[0]);
+            aopt__wino_bt<AOPT__WINO_TIME_M>(d[1], o[1]);
+#pragma unroll
+            for (int k = 0; k < FRAMES; k++) to[k * (FRAME_PX * CHANNELS / 2)] = make_float2(o[0][k], o[1][k]);
         }
         __syncthreads();
         if (g + 1 < ty1) fetch(g + 1, 0);
@@ -1725,7 +1760,8 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     }
 }
 
-/* A^T along time for two frames: coefficients of the point 0 or infinity, whose products start at row `end`, and of the two pairs of points. */
+/* A^T along time for the first (even) and the second frame of a pair: coefficients of the point 0 or infinity, whose products start at line `end`, and of the two
+   pairs of points. */
 typedef struct aopt__wino_pair_of { float even[3], odd[3]; int end; } aopt__wino_pair_of;
 /* Of the six combinations of a column of a tile, two channels: A^T along time for two frames, then A^T along H. */
 template <int M>
@@ -1748,12 +1784,14 @@ static __device__ __forceinline__ void aopt__wino_time_column(const char *m, int
     for (int i = 0; i < 2; i++) aopt__wino_at<M>(d[i], o[i]);
 }
 
-/* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together. */
-template <int M, int PARTS>
-static __device__ __forceinline__ void aopt__wino_time_finish(bool residual, const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
-                                                              int rows, int columns, const float2 (&o)[M][M], float (&sum_sq)[PARTS])
+/* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together.
+   part: squares summed over the warp's channels, R rows of the tile at a time, in shared memory; more: added to those of the channels before. */
+template <bool RESIDUAL, int M, int PARTS>
+static __device__ __forceinline__ void aopt__wino_time_finish(const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
+                                                              int rows, int columns, const float2 (&o)[M][M], float (&part)[PARTS][16], bool more)
 {
     enum { R = M / PARTS };
+    float *const mine = part[0] + (threadIdx.x & 31) / 2;
 #pragma unroll
     for (int k = 0; k < PARTS; k++) {
         float ss[16];
@@ -1763,24 +1801,27 @@ static __device__ __forceinline__ void aopt__wino_time_finish(bool residual, con
             ss[i] = 0.0f;
             if (i >= R * M) continue;
             const bool in = y < rows && x < columns;
-            const float2 v = o[y][x], e = residual ? aopt__load2(res + (y * M + x) * bytes) : make_float2(0.0f, 0.0f);
-            const __half2 h = __floats2half2_rn(fmaf(v.x, alpha, residual ? bias.x + e.x : bias.x), fmaf(v.y, alpha, residual ? bias.y + e.y : bias.y));
+            const float2 v = o[y][x], e = RESIDUAL ? aopt__load2(res + (y * M + x) * bytes) : make_float2(0.0f, 0.0f);
+            const __half2 h = __floats2half2_rn(fmaf(v.x, alpha, bias.x + e.x), fmaf(v.y, alpha, bias.y + e.y));
             const float2 f = __half22float2(h);
             if (in) *(__half2 *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x) = h;
             ss[i] = in ? fmaf(f.x, f.x, f.y * f.y) : 0.0f;
         }
-        sum_sq[k] += aopt__reduce16(ss);
+        const float sum = aopt__reduce16(ss);
+        if (!(threadIdx.x & 1)) mine[16 * k] = more ? mine[16 * k] + sum : sum;
     }
 }
 
 /* Reference: wino_time_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
-   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: four), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
+   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: three), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
               frames 4g and 4g+1, 2 the others.  Products come column by column of the tile, 6*(M+2) lines of 256 bytes, then the residual frame by
-              frame, through a ring in shared memory that runs on from tile to tile; of it the last slot but one still stands while the last is read.
+              frame, through a ring in shared memory that runs on from tile to tile; a slot is filled anew two arrivals later, because the warps of the
+              first pair read their residual after that of the second has arrived.
    Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_time_slots() { return M == 6 ? 8 : 6; }
+template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 12) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
 template <bool RESIDUAL, int M>
-__global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
+__global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_blocks<M>()) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
 {
     enum { N = M + 2, FRAMES = AOPT__WINO_TIME_M, COLUMN = AOPT__WINO_TIME_N * N, WARPS = AOPT__WINO_TIME_WARPS, HALF = WARPS / 2, WIDTH = 64 * HALF, ROW = 2 * WIDTH, LANES = ROW / 16, SLOT = COLUMN * ROW, SLOTS = aopt__wino_time_slots<M>(), R = 16 / M, PARTS = M / R };
     extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][COLUMN] rows */
@@ -1790,7 +1831,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) 
     const int steps = RESIDUAL ? N + FRAMES : N, total = groups * tiles;
     const int64_t plane = (int64_t)C * AOPT_WINO_BLOCK;
 
-    /* What is fetched next: step of pass c0 of row `item`.  Products: from = a.m + ...; residual: frame f from its tile's corner. */
+    /* An item is a tile of a group of frames.  item_in, c_in, step_in: what is fetched next, into slot_in; a step is a column of products or a frame of the residual. */
     int item_in = (int)blockIdx.x, c_in = 0, step_in = 0, slot_in = 0, slot_out = 0;
     const __half *from = a.m;
     int y_in = 0, x_in = 0, frame_in = 0;
@@ -1847,9 +1888,6 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) 
     for (int s = 0; s < SLOTS - 2; s++) fetch();
     for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x) {
         const int t = item % tiles, y0 = t / tiles_x * M, x0 = t % tiles_x * M, first = item / tiles * FRAMES - a.front;
-        float sum_sq[2][PARTS];
-#pragma unroll
-        for (int i = 0; i < 2 * PARTS; i++) sum_sq[i / PARTS][i % PARTS] = 0.0f;
         for (int c0 = 0; c0 < C; c0 += WIDTH) {
             const int c = c0 + warp % HALF * 64 + 2 * lane;
             float2 o[2][M][M], t[2][M];
@@ -1893,14 +1931,11 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, (M == 6 ? 8 : 16) 
                 const int frame = first + 2 * pair + h;
                 const int rows = c < C && frame >= 0 && frame < (int)a.frames ? H - y0 : 0;
                 char *const to = (char *)(a.y + (((int64_t)frame * H + y0) * W + x0) * C + c);
-                aopt__wino_time_finish<M>(RESIDUAL, res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], sum_sq[h]);
+                aopt__wino_time_finish<RESIDUAL, M>(res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], part[warp][h], c0 > 0);
             }
         }
         if (!a.r) continue;
-#pragma unroll
-        for (int i = 0; i < 2 * PARTS; i++)
-            if (!(lane & 1)) part[warp][i / PARTS][i % PARTS][lane >> 1] = sum_sq[i / PARTS][i % PARTS];
-        __syncthreads();
+        __syncthreads();                                            /* before the sums are written again, others follow in arrive() */
         for (int i = id; i < FRAMES * M * M; i += 32 * WARPS) {
             const int j = i / (M * M), y = i / M % M, x = i % M, frame = first + j;
             float sum = 0.0f;
@@ -2324,6 +2359,7 @@ static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStr
     cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     aopt_k_wino_input<NORM, SLICES, M><<<grid, THREADS, SMEM, stream>>>(*a, strip);
 }
+/* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
 template <int M> static void aopt__wino_input_launch(const aopt_wino_input *a, cudaStream_t stream)
 {
     const int64_t tiles_y = aopt__div_up(a->H, M);
@@ -2365,10 +2401,10 @@ template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input 
 {
     enum { SMEM = aopt__wino_time_shared<M>() };
     const int64_t tiles_y = aopt__div_up(a->H, M), columns = aopt__div_up(a->C, AOPT__WINO_TIME_CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), AOPT__WINO_TIME_TILES);
-    const int64_t groups = aopt__div_up(a->front + a->frames, 4), sm = aopt__multiprocessors();
+    const int64_t groups = aopt__div_up(a->front + a->frames, AOPT__WINO_TIME_M), sm = aopt__multiprocessors();
     int64_t best = INT64_MAX, n;
     int strip = 1;
-    for (n = 1; n <= tiles_y; n++) {            /* rows of tiles of a block: as many waves as there are, each a third of a row longer than its strip */
+    for (n = 1; n <= tiles_y; n++) {            /* rows of tiles of a block; the two rows above a strip cost about a third of a row of tiles */
         const int64_t cost = aopt__div_up(columns * groups * aopt__div_up(tiles_y, n), sm) * (3 * n + 1);
         if (cost < best) { best = cost; strip = (int)n; }
     }
@@ -2379,7 +2415,7 @@ template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input 
 template <int M> static void aopt__wino_time_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
 {
     enum { THREADS = 32 * AOPT__WINO_TIME_WARPS, SMEM = aopt__wino_time_slots<M>() * AOPT__WINO_TIME_N * (M + 2) * 64 * AOPT__WINO_TIME_WARPS };
-    const int64_t groups = aopt__div_up(a->front + a->frames, 4), most = (int64_t)aopt__multiprocessors() * ((M == 6 ? 8 : 16) / AOPT__WINO_TIME_WARPS);
+    const int64_t groups = aopt__div_up(a->front + a->frames, AOPT__WINO_TIME_M), most = (int64_t)aopt__multiprocessors() * aopt__wino_time_blocks<M>();
     void (*const kernel)(aopt_wino_output, int, float) = a->residual ? aopt_k_wino_time_output<true, M> : aopt_k_wino_time_output<false, M>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     const dim3 grid((unsigned)(groups * tiles < most ? groups * tiles : most));
@@ -2404,6 +2440,36 @@ template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double 
         }
         for (i = 0; i < M; i++) at[i][p] = p < M + 1 ? (i ? at[i - 1][p] * point[p] : 1.0) : i == M - 1;
         for (i = 0; i < 3; i++) g[p][i] = p < M + 1 ? (i ? g[p][i - 1] * point[p] : 1.0 / scale) : (i == 2) / row;
+    }
+}
+/* How the error of a product along one axis is best carried into those after it: with K[p][q] = <A^T columns p, q> * <B^T rows p, q>, the expected product of their errors
+   in an output, and p's error 1, the others q > p are to be -carry[q][p] where K restricted to them has its least; carry[p][p] = 1. */
+template <int M> static void aopt__wino_axis_carry(double *carry)
+{
+    enum { N = M + 2 };
+    double at[M][N], g[N][3], bt[N][N], k[N][N];
+    int p, q, i, j;
+    aopt__wino_matrices(at, g, bt);
+    for (p = 0; p < N; p++)
+        for (q = 0; q < N; q++) {
+            double a = 0.0, b = 0.0;
+            for (i = 0; i < M; i++) a += at[i][p] * at[i][q];
+            for (i = 0; i < N; i++) b += bt[p][i] * bt[q][i];
+            k[p][q] = a * b;
+        }
+    for (p = 0; p < N; p++) {                   /* K without rows and columns 0 .. p times x = K's column p: elimination of a positive definite matrix */
+        double m[N][N + 1];
+        for (i = p + 1; i < N; i++) {
+            for (j = p + 1; j < N; j++) m[i][j] = k[i][j];
+            m[i][N] = k[i][p];
+        }
+        for (q = p + 1; q < N; q++)
+            for (i = p + 1; i < N; i++) {
+                const double f = m[i][q] / m[q][q];
+                if (i == q) continue;
+                for (j = q; j <= N; j++) m[i][j] -= f * m[q][j];
+            }
+        for (q = 0; q < N; q++) carry[q * N + p] = q < p ? 0.0 : q == p ? 1.0 : m[q][N] / m[q][q];
     }
 }
 template <int M> static void aopt__wino_form(double *form)
@@ -2442,10 +2508,10 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: batch %lld, frames %lld, rows %lld, n %lld, k %lld, taps %d: all must be at least 1",
                          (long long)g->batch, (long long)g->frames, (long long)g->rows, (long long)g->n, (long long)g->k, g->taps);
     if ((g->a_row | g->w_row | g->c_row) % 8 || g->a_row < g->k || g->w_row < g->k || g->c_row < g->n ||
-        (g->a_frame | g->c_frame) % 8 || (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
-        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld, w %lld/%lld, c %lld/%lld for k %lld, n %lld: multiples of 8 that hold a row",
-                         (long long)g->a_row, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
-                         (long long)g->c_batch, (long long)g->k, (long long)g->n);
+        (g->a_frame | g->c_frame) % 8 || (g->a_frame && g->a_frame < g->rows * g->a_row) || (g->c_frame && g->c_frame < g->rows * g->c_row) || (g->batch > 1 && (g->a_batch | g->w_batch | g->c_batch) % 8))
+        return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld/%lld, w %lld/%lld, c %lld/%lld/%lld for k %lld, n %lld, %lld rows: multiples of 8 that hold a row, or a frame's rows",
+                         (long long)g->a_row, (long long)g->a_frame, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
+                         (long long)g->c_frame, (long long)g->c_batch, (long long)g->k, (long long)g->n, (long long)g->rows);
     if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
     if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
@@ -2486,6 +2552,12 @@ static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, co
     return AOPT_OK;
 }
 
+/* Whether `cluster` blocks that follow each other along n can share out a box of a: its frames or, if it is one frame, its rows. */
+static int aopt__tapgemm_shares(const aopt_tapgemm *g, int tile_rows, int cluster)
+{
+    const int box_frames = 256 / tile_rows + g->taps - 1;
+    return aopt__div_up(g->n, AOPT__TG_N) % cluster == 0 && (box_frames == 1 || box_frames % cluster == 0);
+}
 /* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
    deepest rings that fit beside the staging tile. */
 static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
@@ -2505,7 +2577,7 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, CUtensorMap map[3], aopt_error *err)
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[3], aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
     const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
@@ -2516,7 +2588,8 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, plan->tile_rows, box_frames, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
+                              box_frames == 1 ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
     if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
     return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
@@ -2545,6 +2618,8 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
     p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
     p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
+    p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
+    p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
     smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
@@ -2552,12 +2627,17 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, map, err)) != AOPT_OK) return st;
-    if (plan.grid == 0) plan.grid = aopt__multiprocessors();
+    if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
+    if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
     void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
-    kernel<<<plan.grid, AOPT__TG_THREADS, smem, stream>>>(map[0], map[1], map[2], p);
+    cudaLaunchAttribute cluster = {};
+    cudaLaunchConfig_t launch = {};
+    cluster.id = cudaLaunchAttributeClusterDimension; cluster.val.clusterDim.x = (unsigned)p.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+    launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS); launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
+    launch.attrs = &cluster; launch.numAttrs = 1;
+    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
     return aopt__launched("tap GEMM", err);
 }
 
@@ -2608,7 +2688,24 @@ AOPT__DEF void aopt_wino_time_form(int tile, double *form)
     if (tile != 4 && tile != 6) return;
     aopt_wino_form_tile(tile, space);
     aopt__wino_matrices(at, g, bt);
-    for (i = 0; i < 6 * products * 27; i++) form[i] = g[i / 27 / products][i % 27 / 9] * space[i / 27 % products * 9 + i % 9];
+    for (i = 0; i < AOPT_WINO_TIME_PRODUCTS * products * 27; i++) form[i] = g[i / 27 / products][i % 27 / 9] * space[i / 27 % products * 9 + i % 9];
+}
+/* What an error does along all axes is the product of what it does along each: -carry, and 1 to itself. */
+AOPT__DEF void aopt_wino_carry(int tile, int time_tile, double *carry)
+{
+    double space[8 * 8], time[6 * 6] = { 1.0 };
+    const int n = tile + 2, planes = n * n, times = time_tile ? 6 : 1;
+    int64_t p, q;
+    if ((tile != 4 && tile != 6) || (time_tile != 0 && time_tile != 4)) return;
+    if (tile == 6) aopt__wino_axis_carry<6>(space);
+    else aopt__wino_axis_carry<4>(space);
+    if (time_tile) aopt__wino_axis_carry<4>(time);
+    for (p = 0; p < times * planes; p++)
+        for (q = 0; q < times * planes; q++) {
+            const int64_t i = p % planes, j = q % planes;
+            const double t = time[p / planes * times + q / planes], h = space[i / n * n + j / n], w = space[i % n * n + j % n];
+            carry[p * times * planes + q] = p == q ? 1.0 : -(p / planes == q / planes ? t : -t) * (i / n == j / n ? h : -h) * (i % n == j % n ? w : -w);
+        }
 }
 AOPT__DEF void aopt_wino_form(double form[AOPT_WINO_PRODUCTS * 9]) { aopt_wino_form_tile(4, form); }
 
@@ -2696,15 +2793,15 @@ AOPT__DEF void aopt_head_form(double form[AOPT_HEAD_PRODUCTS * 9])
 AOPT__DEF aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const float *w, int co, int ci, int kt, __half *u, float *alpha, aopt_error *err)
 {
     const int64_t pair = (int64_t)co * ci;
-    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps);
+    const size_t form_bytes = sizeof(double) * (size_t)(f->products * f->taps), carry_bytes = f->carry ? sizeof(double) * (size_t)(f->products * f->products) : 0;
     unsigned char *scratch = NULL;
     unsigned int bits = 0;
     float top;
     int e = 0;
     aopt_status st;
-    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + sizeof bits);
+    cudaError_t c = cudaMalloc((void **)&scratch, form_bytes + carry_bytes + sizeof bits);
     if (c != cudaSuccess) return aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
-    unsigned int *max = (unsigned int *)(scratch + form_bytes);
+    unsigned int *max = (unsigned int *)(scratch + form_bytes + carry_bytes);
     const int64_t product_step = f->frames_first ? pair : kt * pair, frame_step = f->frames_first ? f->products * pair : pair;
     cudaMemcpy(scratch, f->form, form_bytes, cudaMemcpyHostToDevice);
     cudaMemset(max, 0, sizeof bits);
@@ -2712,7 +2809,12 @@ AOPT__DEF aopt_status aopt_cuda_conv_weights(const aopt_conv_form *f, const floa
     c = cudaMemcpy(&bits, max, sizeof bits, cudaMemcpyDeviceToHost);
     memcpy(&top, &bits, sizeof top);
     if (c == cudaSuccess && top > 0.0f && top <= 3e38f) frexp((double)top, &e);     /* top = m * 2^e, m in [1/2, 1) */
-    aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
+    if (f->carry) {
+        cudaMemcpy(scratch + form_bytes, f->carry, carry_bytes, cudaMemcpyHostToDevice);
+        cudaFuncSetAttribute(aopt_k_carry_weights, cudaFuncAttributeMaxDynamicSharedMemorySize, f->products * 256);
+        aopt_k_carry_weights<<<8192, 32, (size_t)f->products * 256>>>(w, (const double *)scratch, (const double *)(scratch + form_bytes), f->products, f->taps, kt, co, ci,
+                                                                      product_step, frame_step, ldexp(1.0, -e), u);
+    } else aopt_k_conv_weights<<<2048, 256>>>(w, (const double *)scratch, f->products, f->taps, kt, co, ci, product_step, frame_step, ldexp(1.0, -e), u, NULL);
     st = aopt__launched("conv weights", err);
     if (st == AOPT_OK && (c = cudaDeviceSynchronize()) != cudaSuccess) st = aopt_fail(err, AOPT_E_CUDA, "conv weights: %s", cudaGetErrorString(c));
     if (st == AOPT_OK && !(top <= 3e38f)) st = aopt_fail(err, AOPT_E_VALUE, "conv weights: NaN or infinity among %d x %d x %d weights", co, ci, kt);
@@ -2779,11 +2881,10 @@ AOPT__DEF aopt_status aopt_cuda_softmax_half(const float *x, __half *y, int64_t 
 
 /* ---- Winograd transforms ---- */
 
-/* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
 /* What both transforms ask of their sizes. */
 static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H, int64_t W, int C, int tile, int time_tile, int front, int64_t least_front, aopt_error *err)
 {
-    if ((tile != 4 && tile != 6) || C % 8 || C < 8 || frames < 1 || H < 1 || W < 1 || frames > 65533 || W > INT32_MAX / C || aopt__div_up(H, tile) > INT32_MAX / aopt__div_up(W, tile))
+    if ((tile != 4 && tile != 6) || C % 8 || C < 8 || frames < 1 || H < 1 || W < 1 || frames > 65533 || W > INT32_MAX / C / tile || aopt__div_up(H, tile) > INT32_MAX / aopt__div_up(W, tile))
         return aopt_fail(err, AOPT_E_ARG, "Winograd %s: [%lld][%lld][%lld][%d], tile %d: C must be a multiple of 8, frames 1 to 65533, tile 4 or 6",
                          what, (long long)frames, (long long)H, (long long)W, C, tile);
     if ((time_tile != 0 && time_tile != 4) || front < (time_tile ? least_front : 0) || front > (time_tile ? 3 : 0))
@@ -2794,14 +2895,13 @@ static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H,
 AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
 {
     aopt_status st = aopt__wino_check("input", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 1 - a->frames, err);
-    int64_t tiles, deep;
+    int64_t tiles;
     if (st != AOPT_OK) return st;
     if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || a->H * a->W > INT32_MAX / a->C)
         return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->tile, a->time_tile);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
-    deep = a->time_tile ? aopt__div_up(a->front + a->frames, 4) : a->frames + 2;
-    if (deep * tiles > UINT32_MAX / 2 / a->C)
+    if (!a->time_tile && (a->frames + 2) * tiles > UINT32_MAX / 2 / a->C)
         return aopt_fail(err, AOPT_E_ARG, "Winograd input: %lld frames of %lld tiles of %d channels make a product of 4 GB or more: take fewer frames at a time",
                          (long long)a->frames, (long long)tiles, a->C);
     if (a->time_tile && aopt__shared_memory() < (a->tile == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>()))

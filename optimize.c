@@ -329,13 +329,15 @@ typedef struct tuning {
     int cublas;                         /* 1 = no wgmma even where there is some */
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
     int outer;                          /* latent frames that go through level 0 together, at least; a chunk may be more */
-    int wide;                           /* channels from which a layer takes its level's tiles */
+    int wide;                           /* channels from which a layer takes its level's tiles; four times as many into it: tiles of time */
 } tuning;
 static const tuning shipped = { 0, 0, (int64_t)23400 << 20, 16, 128 };
 /* Positions along a side of a Winograd tile, 4 or 6, by level.  6: 1.78 products a position instead of 2.25, and 13 dB more noise; narrow layers keep 4. */
-static const int wino_tile[AOPT_VAE_STAGES] = { 4, 4, 6, 6 };
-/* 4: F(4,3) along time too, half the products and some dB more noise, by level.  The GEMM then has one tap: from 4 * `wide` input channels on. */
-static const int time_tile[AOPT_VAE_STAGES] = { 0, 4, 4, 0 };
+static const int wino_tile[AOPT_VAE_STAGES] = { 4, 6, 6, 6 };
+/* The same where F(4,3) along time halves the products, for another 5 to 7 dB of noise; 0: not at this level.  The GEMM then has one tap, a third of its inner
+   dimension, which pays from 512 input channels on.  Level 1 takes 4: 88 rows of 720p are no multiple of 6. */
+static const int over_time_tile[AOPT_VAE_STAGES] = { 0, 4, 6, 0 };
+enum { TIME_TILE = 4 };
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
    that overhang the image, which at level 0 are many, and 3 dB more noise. */
 static const int up_tile[AOPT_VAE_STAGES - 1] = { 2, 4, 4 };
@@ -350,7 +352,7 @@ enum { LATENT_SCALE, SCALES = 9 };
 
 typedef enum scheme {
     POINT_IN,       /* the latent's mean and std and its 1x1 convolution, in f32 */
-    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(m x m,3x3) over height and width, m by level, time taps in the GEMM */
+    WINOGRAD,       /* 3x3x3, of silu(norm(x)) or of x: F(m x m,3x3) over height and width, m by level; time taps in the GEMM, or F(4,3) over time */
     POINT,          /* 1x1 */
     QKV, ATTEND, PROJECT,
     TIME,           /* 3x1x1 */
@@ -364,7 +366,7 @@ typedef struct layer {
     int level, from, to, add;           /* buffers; add: residual */
     const aopt_conv_weights *w;         /* read while building */
     const aopt_norm_weights *norm;
-    int tile, time_tile;                /* WINOGRAD: wino_tile, time_tile */
+    int tile, time_tile;                /* WINOGRAD: positions along a side of a tile; frames of one, TIME_TILE or 0 */
     int groups;                         /* parts of the output channels that are padded each on its own */
     int in_scale, out_scale;            /* NONE: normalised, or not kept times anything */
     int shortcut, ratio, factor_t;      /* UPSAMPLE: the buffer of the stage's input, its channels over the output's, frames per frame */
@@ -388,7 +390,7 @@ typedef struct gpu {
     int layer_n;
     int64_t T, h, w;
     int chunk, outer, wide;
-    int over_time;                      /* tiles of time may be used */
+    int over_time;                      /* the device has the shared memory for tiles of time */
     __half *buffer[BUFFERS];
     float *r[BUFFERS];
     int64_t buffer_n[BUFFERS], r_n[BUFFERS];    /* elements */
@@ -418,11 +420,14 @@ typedef struct chunk {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int pad8(int c) { return (c + 7) / 8 * 8; }
-static int widest_tile(const gpu *g, int level)
+/* The tile of a level's last 3x3x3 convolution: 4x4, or 4x4x4 with frames. */
+static const char *tile_text(const gpu *g, int level, char (*text)[16])
 {
-    int tile = 0, i;
-    for (i = 0; i < g->layer_n; i++) if (g->plan[i].level == level && g->plan[i].how == WINOGRAD && g->plan[i].tile > tile) tile = g->plan[i].tile;
-    return tile;
+    int i, tile = 0, time_tile = 0;
+    for (i = 0; i < g->layer_n; i++) if (g->plan[i].level == level && g->plan[i].how == WINOGRAD) { tile = g->plan[i].tile; time_tile = g->plan[i].time_tile; }
+    if (time_tile) snprintf(*text, sizeof *text, "%dx%dx%d", tile, tile, time_tile);
+    else snprintf(*text, sizeof *text, "%dx%d", tile, tile);
+    return *text;
 }
 static int64_t tiles_of(const layer *l) { return div_up(l->H, l->tile) * div_up(l->W, l->tile); }
 static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2) * (l->time_tile ? l->time_tile + 2 : 1); }
@@ -452,8 +457,8 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->norm_co = w ? w->co / l->groups : 0;
     l->co = pad8(l->norm_co) * l->groups;
     l->H = g->h << level; l->W = g->w << level;
-    l->tile = norm && l->ci >= g->wide && l->co >= g->wide ? wino_tile[level] : 4;
-    l->time_tile = norm && l->ci >= 4 * g->wide && l->co >= g->wide && g->over_time ? time_tile[level] : 0;
+    l->time_tile = norm && l->ci >= 4 * g->wide && l->co >= g->wide && g->over_time && over_time_tile[level] ? TIME_TILE : 0;
+    l->tile = l->time_tile ? over_time_tile[level] : norm && l->ci >= g->wide && l->co >= g->wide ? wino_tile[level] : 4;
     l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
     l->out_scale = to >= T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
     return l;
@@ -743,7 +748,7 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         aopt_wino_output out;
         memset(&in, 0, sizeof in);
         memset(&out, 0, sizeof out);
-        out.front = f ? 0 : (int)front;                         /* the clip's first latent frame makes one frame; its tile of time is as long as the others */
+        out.front = f ? 0 : (int)front;                         /* zero frames for those that the first latent frame does not make: later chunks start at whole tiles of time */
         n = least(l->part - out.front, F - f);
         deep = out.front + n;
         in.x = x; in.r = r; in.frames = n;
@@ -1008,7 +1013,7 @@ static void pad_weights(const layer *l, const float *w, float *out)
 /* u of a layer.  host: room for the weights twice. */
 static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
 {
-    static double wino[6 * AOPT_WINO6_PRODUCTS * 27], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    static double wino[AOPT_WINO_TIME_PRODUCTS * AOPT_WINO6_PRODUCTS * 27], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
     const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
     float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
     aopt_conv_form form;
@@ -1242,6 +1247,7 @@ static aopt_status build_plain(const aopt_vae *vae, const aopt_shape *shape, con
 static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, const aopt_device *device, const tuning *t, aopt_decoder *out, aopt_error *err)
 {
     gpu *g = (gpu *)calloc(1, sizeof *g);
+    char text[AOPT_VAE_STAGES][16];
     aopt_status st;
     if (!g) return aopt_fail(err, AOPT_E_MEMORY, "build_decoder: out of memory");
     g->T = shape->dim[1]; g->h = shape->dim[2]; g->w = shape->dim[3];
@@ -1251,8 +1257,8 @@ static aopt_status build_fast(const aopt_vae *vae, const aopt_shape *shape, cons
     out->ctx = g;
     out->decode = decode_gpu;
     out->close = close_gpu;
-    snprintf(out->info, sizeof out->info, "fp16 Winograd, tiles of %d %d %d %d, %s, chunks of %d latent frames, %.1f GB on the device",
-             widest_tile(g, 0), widest_tile(g, 1), widest_tile(g, 2), widest_tile(g, 3), g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
+    snprintf(out->info, sizeof out->info, "fp16 Winograd, tiles of %s %s %s %s, %s, chunks of %d latent frames, %.1f GB on the device",
+             tile_text(g, 0, &text[0]), tile_text(g, 1, &text[1]), tile_text(g, 2, &text[2]), tile_text(g, 3, &text[3]), g->gemm_blas ? "cuBLAS" : "wgmma", g->chunk, (double)(g->space - g->arena + g->work_n) * 1e-9);
     return AOPT_OK;
 }
 
