@@ -937,20 +937,18 @@ static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_
             }
     }
 }
-/* A warpgroup: its 128 x 128 sums to fp16, through its half of the staging tile, 64 columns at a time, out by TMA, which clips
-   the edges.  Lane l holds columns 2*(l%4), +1 of rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+/* A warpgroup's 128 x 128 sums in fp16: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].  Lane l holds columns 2*(l%4), +1 of
+   rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
 template <bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
-                                                           const float (&acc)[2][64])
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[2][64], aopt__packed &to)
 {
-    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    const int lane = (int)threadIdx.x & 31;
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
-        aopt__warpgroup_sync(group);
+    for (int half = 0; half < 2; half++)
 #pragma unroll
-        for (int q = 0; q < 4; q++) {           /* 16 columns */
-            const int chunk = 2 * q + (lane >> 4), n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
+        for (int q = 0; q < 4; q++) {
+            const int n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
             float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
             if (!RAW && p.bias)
 #pragma unroll
@@ -959,36 +957,56 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
                     if (col < p.n) b[e] = p.bias[col];
                 }
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const int row = h * 64 + warp * 16 + (lane & 15);
-                uint32_t v[4];
+            for (int h = 0; h < 2; h++)
 #pragma unroll
-                for (int e = 0; e < 4; e++) {   /* 8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0 */
+                for (int e = 0; e < 4; e++) {
                     const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
                     const float x = acc[h][d], y = acc[h][d + 1];
                     const __half2 h2 = RAW ? __floats2half2_rn(x, y)
                                            : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
-                    v[e] = *(const uint32_t *)&h2;
+                    to.v[half][q][h][e] = *(const uint32_t *)&h2;
                 }
-                aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
-            }
         }
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-        aopt__warpgroup_sync(group);
-        if (warp == 0 && lane == 0) {
-            if (t.n + half * 64 < p.n) aopt__tma_store(map, stage, t.n + half * 64, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
-            asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+/* A warpgroup: 64 columns of them through its half of the staging tile and out by TMA, which clips the edges. */
+template <int HALF>
+static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
+                                                           const aopt__packed &c)
+{
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, n = t.n + HALF * 64;
+    if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+    aopt__warpgroup_sync(group);
+#pragma unroll
+    for (int q = 0; q < 4; q++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int row = h * 64 + warp * 16 + (lane & 15), chunk = 2 * q + (lane >> 4);
+            const uint32_t (&v)[4] = c.v[HALF][q][h];
+            aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
         }
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    aopt__warpgroup_sync(group);
+    if (warp == 0 && lane == 0) {
+        if (n < p.n) aopt__tma_store(map, stage, n, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+        asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
 /* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
-   one step later. */
+   one step later.  A tile's sums, packed, leave while the next tile's first products are made. */
 template <bool RAW>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
     const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    const uint32_t stage = s.c_stage + m0 * 128;
     float acc[2][64];
-    int a_slot = 0, w_slot = 0; uint32_t a_phase = 0, w_phase = 0;
+    aopt__packed done;
+    aopt__tile of_done = { 0, 0, 0, 0 };
+    int a_slot = 0, w_slot = 0, halves = 0; uint32_t a_phase = 0, w_phase = 0;         /* halves: of `done` that have not left */
+    const auto store_half = [&]() {
+        if (halves == 2) aopt__tapgemm_store<0>(p, map, of_done, group, stage, done);
+        else if (halves == 1) aopt__tapgemm_store<1>(p, map, of_done, group, stage, done);
+        halves -= halves > 0;
+    };
 
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
         const aopt__tile t = aopt__tile_at(p, i);
@@ -1015,14 +1033,21 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
                 release();
                 w_held = w_slot; a_held = -1;
                 aopt__ring_next(w_slot, w_phase, p.w_stages);
+                store_half();
             }
             a_held = a_slot;
             aopt__ring_next(a_slot, a_phase, p.a_stages);
         }
+        store_half();                               /* where a tile has fewer steps than halves */
+        store_half();
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_store<RAW>(p, map, t, group, s.c_stage + m0 * 128, acc);
+        aopt__tapgemm_pack<RAW>(p, t, acc, done);
+        of_done = t;
+        halves = 2;
     }
+    store_half();
+    store_half();
     if ((threadIdx.x & 127) == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 #endif
@@ -1066,9 +1091,14 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     aopt__cluster_sync();
-    if (group > 0) aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
-    else if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
-    else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+    if (group > 0) {                                    /* registers: 128 sums, 64 packed ones and 40 more; 65536 in all */
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+        aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
+    } else {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+    }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
 }
