@@ -798,6 +798,12 @@ static __device__ __forceinline__ void aopt__bar_arrive(uint32_t bar)
 {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(bar) : "memory");
 }
+/* On the barrier at the same address in block `rank` of the cluster.  Not .release.cluster: that waits for all memory of the GPU, every step. */
+static __device__ __forceinline__ void aopt__bar_arrive_at(uint32_t bar, int rank)
+{
+    asm volatile("{\n\t.reg .b32 at;\n\tmapa.shared::cluster.u32 at, %0, %1;\n\tmbarrier.arrive.shared::cluster.b64 _, [at];\n\t}"
+                 :: "r"(bar), "r"(rank) : "memory");
+}
 /* try_wait may time out, hence the loop. */
 static __device__ __forceinline__ void aopt__bar_wait(uint32_t bar, uint32_t parity)
 {
@@ -809,6 +815,16 @@ static __device__ __forceinline__ void aopt__tma_load(uint32_t smem, const CUten
 {
     asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];"
                  :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
+}
+/* To the same place in the blocks of the cluster whose bits are set, each told by its own barrier. */
+static __device__ __forceinline__ void aopt__tma_load_all(uint32_t smem, const CUtensorMap *map, uint32_t bar, int c0, int c1, int c2, int c3, int blocks)
+{
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;"
+                 :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "h"((uint16_t)blocks) : "memory");
+}
+static __device__ __forceinline__ void aopt__cluster_sync()
+{
+    asm volatile("barrier.cluster.arrive.relaxed;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
 }
 static __device__ __forceinline__ void aopt__tma_store(const CUtensorMap *map, uint32_t smem, int c0, int c1, int c2, int c3)
 {
@@ -860,7 +876,7 @@ enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 3
 
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
-    int a_stages, w_stages, a_bytes, n;
+    int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
@@ -889,16 +905,19 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step. */
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all. */
 static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
+    const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
         const aopt__tile t = aopt__tile_at(p, i);
         for (int k = 0; k < p.k_steps; k++) {
-            aopt__bar_wait(s.a_empty + 8 * slot, phase);
-            aopt__bar_expect(s.a_full + 8 * slot, (uint32_t)p.a_bytes);
-            aopt__tma_load(s.a_ring + slot * p.a_bytes, map, s.a_full + 8 * slot, k * AOPT__TG_K, t.row, t.frame, t.batch);
+            const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
+            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
+            aopt__bar_expect(full, (uint32_t)p.a_bytes);
+            if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
+            else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
@@ -918,20 +937,18 @@ static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_
             }
     }
 }
-/* A warpgroup: its 128 x 128 sums to fp16, through its half of the staging tile, 64 columns at a time, out by TMA, which clips
-   the edges.  Lane l holds columns 2*(l%4), +1 of rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+/* A warpgroup's 128 x 128 sums in fp16: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].  Lane l holds columns 2*(l%4), +1 of
+   rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
 template <bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
-                                                           const float (&acc)[2][64])
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[2][64], aopt__packed &to)
 {
-    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    const int lane = (int)threadIdx.x & 31;
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
-        aopt__warpgroup_sync(group);
+    for (int half = 0; half < 2; half++)
 #pragma unroll
-        for (int q = 0; q < 4; q++) {           /* 16 columns */
-            const int chunk = 2 * q + (lane >> 4), n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
+        for (int q = 0; q < 4; q++) {
+            const int n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
             float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
             if (!RAW && p.bias)
 #pragma unroll
@@ -940,43 +957,63 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
                     if (col < p.n) b[e] = p.bias[col];
                 }
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const int row = h * 64 + warp * 16 + (lane & 15);
-                uint32_t v[4];
+            for (int h = 0; h < 2; h++)
 #pragma unroll
-                for (int e = 0; e < 4; e++) {   /* 8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0 */
+                for (int e = 0; e < 4; e++) {
                     const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
                     const float x = acc[h][d], y = acc[h][d + 1];
                     const __half2 h2 = RAW ? __floats2half2_rn(x, y)
                                            : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
-                    v[e] = *(const uint32_t *)&h2;
+                    to.v[half][q][h][e] = *(const uint32_t *)&h2;
                 }
-                aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
-            }
         }
-        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-        aopt__warpgroup_sync(group);
-        if (warp == 0 && lane == 0) {
-            if (t.n + half * 64 < p.n) aopt__tma_store(map, stage, t.n + half * 64, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
-            asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+/* A warpgroup: 64 columns of them through its half of the staging tile and out by TMA, which clips the edges. */
+template <int HALF>
+static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
+                                                           const aopt__packed &c)
+{
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, n = t.n + HALF * 64;
+    if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
+    aopt__warpgroup_sync(group);
+#pragma unroll
+    for (int q = 0; q < 4; q++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int row = h * 64 + warp * 16 + (lane & 15), chunk = 2 * q + (lane >> 4);
+            const uint32_t (&v)[4] = c.v[HALF][q][h];
+            aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
         }
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    aopt__warpgroup_sync(group);
+    if (warp == 0 && lane == 0) {
+        if (n < p.n) aopt__tma_store(map, stage, n, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+        asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
 /* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
-   one step later. */
+   one step later.  A tile's sums, packed, leave while the next tile's first products are made. */
 template <bool RAW>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
     const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    const uint32_t stage = s.c_stage + m0 * 128;
     float acc[2][64];
-    int a_slot = 0, w_slot = 0; uint32_t a_phase = 0, w_phase = 0;
+    aopt__packed done;
+    aopt__tile of_done = { 0, 0, 0, 0 };
+    int a_slot = 0, w_slot = 0, halves = 0; uint32_t a_phase = 0, w_phase = 0;         /* halves: of `done` that have not left */
+    const auto store_half = [&]() {
+        if (halves == 2) aopt__tapgemm_store<0>(p, map, of_done, group, stage, done);
+        else if (halves == 1) aopt__tapgemm_store<1>(p, map, of_done, group, stage, done);
+        halves -= halves > 0;
+    };
 
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
         const aopt__tile t = aopt__tile_at(p, i);
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
             if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
-            if (lane == 0 && a_held >= 0) aopt__bar_arrive(s.a_empty + 8 * a_held);
+            if (lane < p.cluster && a_held >= 0) aopt__bar_arrive_at(s.a_empty + 8 * a_held, lane);
         };
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
@@ -996,14 +1033,21 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
                 release();
                 w_held = w_slot; a_held = -1;
                 aopt__ring_next(w_slot, w_phase, p.w_stages);
+                store_half();
             }
             a_held = a_slot;
             aopt__ring_next(a_slot, a_phase, p.a_stages);
         }
+        store_half();                               /* where a tile has fewer steps than halves */
+        store_half();
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_store<RAW>(p, map, t, group, s.c_stage + m0 * 128, acc);
+        aopt__tapgemm_pack<RAW>(p, t, acc, done);
+        of_done = t;
+        halves = 2;
     }
+    store_half();
+    store_half();
     if ((threadIdx.x & 127) == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 #endif
@@ -1012,8 +1056,9 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
-              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Per k64 step of 1024 clocks 16 KB of w come in from L2 and of a
-              13 KB (three taps) or 32 KB (one tap).  With three taps the limit is then the chip's power: clocks fall to 1.2 to 1.6 GHz.
+              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Two blocks side by side along n bring half a box each, for both.  Per k64 step of
+              1024 clocks 16 KB of w come in from L2 and of a 7 KB (three taps) or 16 KB (one tap), twice that without a pair.  Under steady load the limit
+              is the chip's power: clocks fall to 1.2 to 1.6 GHz.
    Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or tile shape.
    Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory.
    RAW        alpha is 1 and there is no bias.
@@ -1040,15 +1085,21 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, 8);       /* one arrival per multiplying warp */
+            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp */
             aopt__bar_init(s.w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
-    __syncthreads();
-    if (group > 0) aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
-    else if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
-    else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+    aopt__cluster_sync();
+    if (group > 0) {                                    /* registers: 128 sums, 64 packed ones and 40 more; 65536 in all */
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+        aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
+    } else {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+    }
+    aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
 }
 
@@ -2531,6 +2582,12 @@ static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, co
     return AOPT_OK;
 }
 
+/* Whether `cluster` blocks that follow each other along n can share out a box of a: its frames or, if it is one frame, its rows. */
+static int aopt__tapgemm_shares(const aopt_tapgemm *g, int tile_rows, int cluster)
+{
+    const int box_frames = 256 / tile_rows + g->taps - 1;
+    return aopt__div_up(g->n, AOPT__TG_N) % cluster == 0 && (box_frames == 1 || box_frames % cluster == 0);
+}
 /* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
    deepest rings that fit beside the staging tile. */
 static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
@@ -2550,7 +2607,7 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, CUtensorMap map[3], aopt_error *err)
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[3], aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
     const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
@@ -2561,7 +2618,8 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, plan->tile_rows, box_frames, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
+                              box_frames == 1 ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
     if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
     return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
@@ -2590,6 +2648,8 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
     p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
     p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
+    p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
+    p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
     smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
@@ -2597,12 +2657,17 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, map, err)) != AOPT_OK) return st;
-    if (plan.grid == 0) plan.grid = aopt__multiprocessors();
+    if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
+    if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
     void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
-    kernel<<<plan.grid, AOPT__TG_THREADS, smem, stream>>>(map[0], map[1], map[2], p);
+    cudaLaunchAttribute cluster = {};
+    cudaLaunchConfig_t launch = {};
+    cluster.id = cudaLaunchAttributeClusterDimension; cluster.val.clusterDim.x = (unsigned)p.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+    launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS); launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
+    launch.attrs = &cluster; launch.numAttrs = 1;
+    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
     return aopt__launched("tap GEMM", err);
 }
 

@@ -336,7 +336,7 @@ static const tuning shipped = { 0, 0, (int64_t)23400 << 20, 16, 128 };
 static const int wino_tile[AOPT_VAE_STAGES] = { 4, 6, 6, 6 };
 /* The same where F(4,3) along time halves the products, for another 5 to 7 dB of noise; 0: not at this level.  The GEMM then has one tap, a third of its inner
    dimension, which pays from 512 input channels on.  Level 1 takes 4: 88 rows of 720p are no multiple of 6. */
-static const int over_time_tile[AOPT_VAE_STAGES] = { 0, 4, 6, 0 };
+static const int over_time_tile[AOPT_VAE_STAGES] = { 0, 4, 6, 6 };
 enum { TIME_TILE = 4 };
 /* Low-resolution positions along a side of an upsampling's tile, 2 or 4, by the level it starts from.  4: 19 % fewer products before tiles
    that overhang the image, which at level 0 are many, and 3 dB more noise. */
@@ -1013,7 +1013,7 @@ static void pad_weights(const layer *l, const float *w, float *out)
 /* u of a layer.  host: room for the weights twice. */
 static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err)
 {
-    static double wino[AOPT_WINO_TIME_PRODUCTS * AOPT_WINO6_PRODUCTS * 27], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
+    static double wino[AOPT_WINO_TIME_PRODUCTS * AOPT_WINO6_PRODUCTS * 27], carry[36 * AOPT_WINO6_PRODUCTS * AOPT_WINO6_PRODUCTS], up[AOPT_UPSAMPLE4_PRODUCTS * 9], head[AOPT_HEAD_PRODUCTS * 9], one = 1.0;
     const int64_t n = aopt_tensor_numel(l->w->weight), co = l->how == HEAD ? 12 : l->co;
     float *padded = host + (int64_t)l->co * l->ci * taps_of(l);
     aopt_conv_form form;
@@ -1026,7 +1026,7 @@ static aopt_status upload_weights(gpu *g, layer *l, float *host, aopt_error *err
     memset(&form, 0, sizeof form);
     form.taps = l->w->kh * l->w->kw;
     form.products = 1; form.form = &one;
-    if (l->how == WINOGRAD) { form.form = wino; form.products = products_of(l); }
+    if (l->how == WINOGRAD) { form.form = wino; form.products = products_of(l); form.carry = carry; aopt_wino_carry(l->tile, l->time_tile, carry); }
     if (l->how == WINOGRAD && l->time_tile) { aopt_wino_time_form(l->tile, wino); form.taps = taps_of(l); }
     else if (l->how == WINOGRAD) aopt_wino_form_tile(l->tile, wino);
     if (l->how == UPSAMPLE) { aopt_upsample_form_tile(l->up_tile, up); form.form = up; form.products = up_products_of(l); }
