@@ -301,7 +301,8 @@ static int gemm_wrong(const gemm_data &d, int64_t n, const vec &got, int roundin
 static const gemm_case gemm_cases[] = {
     { 1, 1, 1, 1, 8, 1, 0, 0 }, { 1, 1, 7, 13, 7, 1, 8, 0 }, { 2, 3, 37, 40, 72, 3, 0, 0 }, { 5, 2, 33, 136, 64, 3, 8, 0 }, { 1, 9, 70, 264, 200, 3, 0, 0 },
     { 3, 1, 515, 120, 96, 1, 0, 0 }, { 1, 4, 130, 128, 320, 3, 0, 0 }, { 2, 17, 65, 72, 136, 3, 0, 0 }, { 1, 3, 300, 256, 512, 2, 0, 0 }, { 3, 2, 290, 248, 192, 1, 0, 0 }, { 4, 1, 1, 8, 640, 3, 0, 0 },
-    { 3, 5, 64, 40, 72, 1, 0, 128 }, { 2, 3, 37, 40, 72, 3, 8, 5 }, { 1, 2, 130, 136, 64, 1, 0, 1 } };
+    { 3, 5, 64, 40, 72, 1, 0, 128 }, { 2, 3, 37, 40, 72, 3, 8, 5 }, { 1, 2, 130, 136, 64, 1, 0, 1 },
+    { 2, 1, 300, 512, 200, 1, 0, 0 }, { 2, 6, 64, 400, 72, 1, 0, 128 }, { 1, 3, 130, 512, 136, 3, 0, 0 } };       /* four tiles of columns, which blocks share in pairs */
 
 static void gemm_paths(bool fancy)
 {
@@ -330,21 +331,17 @@ static void gemm_paths(bool fancy)
 static void test_tapgemm(void) { gemm_paths(false); }
 static void test_tapgemm_alpha_bias(void) { gemm_paths(true); }
 
-static void test_tapgemm_plans_equal_bits(void)
+static void plans_equal_bits(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &plans)
 {
-    const gemm_case c = { 3, 11, 90, 200, 328, 3, 0, 0 };
-    if (!aopt_cuda_has_wgmma()) { SKIP("needs compute capability 9.0 and a build for sm_90a"); return; }
     gemm_data d = gemm_ref(c, 1.0, false);
     device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
     const aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
     CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
     const std::vector<__half> first = out.raw();
-    static const aopt_tapgemm_plan plans[] = {          /* tile rows, stages of a and w, grid */
-        { 0, 0, 0, 0 }, { 32, 3, 4, 0 }, { 64, 2, 4, 8 }, { 128, 2, 2, 1 }, { 32, 2, 5, 6 }, { 64, 2, 2, 3 } };
     for (const aopt_tapgemm_plan &plan : plans) {
         out.poison();
         CALL(aopt_cuda_tapgemm_planned(&g, &plan, 0, &err));
-        CHECK(same_bits(first, out.raw()), "tile_rows %d, stages %d %d, grid %d", plan.tile_rows, plan.a_stages, plan.w_stages, plan.grid);
+        CHECK(same_bits(first, out.raw()), "%d taps: tile_rows %d, stages %d %d, grid %d", c.taps, plan.tile_rows, plan.a_stages, plan.w_stages, plan.grid);
     }
     const aopt_tapgemm_plan odd = { 32, 1, 4, 0 };   /* a ring of one slot would wait for itself */
     CHECK(aopt_cuda_tapgemm_planned(&g, &odd, 0, &err) == AOPT_E_ARG, "one stage");
@@ -354,6 +351,13 @@ static void test_tapgemm_plans_equal_bits(void)
     w.put(d.w);
     CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
     CHECK(gemm_wrong(d, c.n, out.get(), 1, &at) > 0, "a wrong weight went unnoticed");
+}
+/* Plans: tile rows, stages of a and w, grid.  Two tiles of columns or four: blocks of an odd grid work alone, of an even one in pairs. */
+static void test_tapgemm_plans_equal_bits(void)
+{
+    if (!aopt_cuda_has_wgmma()) { SKIP("needs compute capability 9.0 and a build for sm_90a"); return; }
+    plans_equal_bits({ 3, 11, 90, 200, 328, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 32, 3, 4, 0 }, { 64, 2, 4, 8 }, { 128, 2, 2, 1 }, { 32, 2, 5, 6 }, { 64, 2, 2, 3 } });
+    plans_equal_bits({ 2, 6, 64, 400, 72, 1, 0, 128 }, { { 0, 0, 0, 0 }, { 64, 2, 2, 7 }, { 256, 4, 4, 0 }, { 128, 3, 5, 4 }, { 32, 4, 2, 1 } });
 }
 static void test_tapgemm_refuses(void)
 {

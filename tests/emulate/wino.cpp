@@ -16,6 +16,7 @@ static inline float aopt__ex2(float x) { return exp2f(x); }
 static inline float aopt__rcp(float x) { return 1.0f / x; }
 static inline float aopt__tanh(float x) { return tanhf(x); }
 static inline void aopt__copy16(uint32_t smem, const void *p, int bytes) { emulate_copy(smem, p, 16, (size_t)bytes); }
+static inline void aopt__store16(void *p, uint4 v, bool here) { if (here) memcpy(p, &v, sizeof v); }
 static inline void aopt__copy4(uint32_t smem, const void *p, int bytes) { emulate_copy(smem, p, 4, (size_t)bytes); }
 static inline void aopt__copy_commit() { emulate_commit(); }
 template <int N> static inline void aopt__copy_wait() { emulate_wait(N + emulate_late); }

@@ -1,0 +1,126 @@
+/* memory.cu - what memory gives to kernels that only move data as the transforms of the fast decoder do, on one GPU
+
+   nvcc -std=c++17 -O3 -arch=sm_90 tests/bench/memory.cu -o build/bench_memory && build/bench_memory
+   Streams with other shares of reads and writes; then "planes": a warp reads the 36 positions of a tile of 6x6, 32 lanes wide, and writes 64 values of each channel to
+   64 planes, as an input transform does, with no arithmetic.  Medians of at least 0.12 s; GB/s of reads and writes together. */
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <vector>
+
+#define TRY(x) do { const cudaError_t e_ = (x); if (e_ != cudaSuccess) { printf("%s: %s\n", #x, cudaGetErrorString(e_)); exit(1); } } while (0)
+
+static double time_ms(const std::function<void()> &f)
+{
+    cudaEvent_t a, b;
+    std::vector<float> ms;
+    float total = 0;
+    TRY(cudaEventCreate(&a)); TRY(cudaEventCreate(&b));
+    f(); f();
+    while (total < 120.0f || ms.size() < 5) {
+        float t;
+        TRY(cudaEventRecord(a)); f(); TRY(cudaEventRecord(b)); TRY(cudaEventSynchronize(b));
+        TRY(cudaEventElapsedTime(&t, a, b));
+        ms.push_back(t); total += t;
+    }
+    TRY(cudaGetLastError());
+    TRY(cudaEventDestroy(a)); TRY(cudaEventDestroy(b));
+    std::sort(ms.begin(), ms.end());
+    return ms[ms.size() / 2];
+}
+
+__global__ void read_only(const uint4 *x, uint4 *y, int64_t n)
+{
+    uint4 s = make_uint4(0, 0, 0, 0);
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (int64_t)gridDim.x * blockDim.x) { const uint4 v = x[i]; s.x ^= v.x; s.y ^= v.y; s.z ^= v.z; s.w ^= v.w; }
+    if (s.x == 12345) y[0] = s;
+}
+template <int WRITES> __global__ void one_to(const uint4 *x, uint4 *y, int64_t n)
+{
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (int64_t)gridDim.x * blockDim.x) {
+        const uint4 v = x[i];
+#pragma unroll
+        for (int k = 0; k < WRITES; k++) y[k * n + i] = v;
+    }
+}
+
+enum { POSITIONS = 36, PLANES = 64, WARPS = 4, LINES = 8 };
+enum how { DIRECT, GATHERED, BULK };
+/* x [tiles][POSITIONS][slices*32], v [PLANES][tiles][slices*32] of T.  DIRECT: a lane stores its T.  GATHERED: LINES planes' 32 values meet in shared memory and leave
+   16 bytes a lane.  BULK: the same, each plane's line by one bulk copy. */
+template <typename T, how HOW> __global__ void __launch_bounds__(32 * WARPS) planes(const T *x, T *v, int64_t tiles, int slices)
+{
+    __shared__ __align__(128) T gather[WARPS][2][LINES][32];
+    enum { BYTES = 32 * sizeof(T), CHUNKS = BYTES / 16, PER_STORE = 32 / CHUNKS };
+    const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
+    const int64_t row = (int64_t)slices * 32, plane = tiles * row;
+    for (int64_t w = (int64_t)blockIdx.x * WARPS + warp; w < tiles * slices; w += (int64_t)gridDim.x * WARPS) {
+        const int64_t t = w / slices, s = w % slices;
+        T d[POSITIONS];
+#pragma unroll
+        for (int j = 0; j < POSITIONS; j++) d[j] = x[(t * POSITIONS + j) * row + s * 32 + lane];
+        T *const to = v + t * row + s * 32;
+        if constexpr (HOW == DIRECT) {
+#pragma unroll
+            for (int p = 0; p < PLANES; p++) to[p * plane + lane] = d[p % POSITIONS];
+        } else
+#pragma unroll
+        for (int l = 0; l < PLANES / LINES; l++) {
+            T (*const lines)[32] = gather[warp][l & 1];
+            if (HOW == BULK) { asm volatile("cp.async.bulk.wait_group.read 1;" ::: "memory"); __syncwarp(); }
+#pragma unroll
+            for (int k = 0; k < LINES; k++) lines[k][lane] = d[(l * LINES + k) % POSITIONS];
+            if (HOW == BULK) asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+            __syncwarp();
+            if (HOW == BULK) {
+                if (lane < LINES)
+                    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+                                 :: "l"(to + (l * LINES + lane) * plane), "r"((uint32_t)__cvta_generic_to_shared(lines[lane])), "r"((uint32_t)BYTES) : "memory");
+                asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+            } else
+#pragma unroll
+                for (int k = 0; k < LINES; k += PER_STORE)
+                    *(uint4 *)((char *)(to + (l * LINES + k + lane / CHUNKS) * plane) + lane % CHUNKS * 16) = *(const uint4 *)((const char *)lines[k] + lane * 16);
+        }
+    }
+    if (HOW == BULK) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
+
+static void say(const char *what, double bytes, double ms) { printf("%-44s %8.3f ms %6.0f GB/s\n", what, ms, bytes / ms * 1e-6); fflush(stdout); }
+
+static const int64_t tiles = (int64_t)107 * 59 * 16;        /* level 3 of 720p, 16 frames, 256 channels of 2 bytes */
+template <typename T, how HOW> static void bench_planes(const char *what, const char *x, char *v, int blocks)
+{
+    const int slices = 512 / (32 * (int)sizeof(T));
+    say(what, (double)tiles * 512 * (POSITIONS + PLANES), time_ms([&] { planes<T, HOW><<<132 * blocks, 32 * WARPS>>>((const T *)x, (T *)v, tiles, slices); }));
+}
+
+int main()
+{
+    const size_t bytes = (size_t)12 << 30, quarter = (size_t)4 << 30;
+    const int64_t n = (int64_t)(quarter / 16);
+    cudaDeviceProp prop;
+    char *a, *b;
+    TRY(cudaGetDeviceProperties(&prop, 0));
+    TRY(cudaMalloc((void **)&a, bytes)); TRY(cudaMalloc((void **)&b, 2 * bytes));
+    TRY(cudaMemset(a, 1, bytes)); TRY(cudaMemset(b, 2, 2 * bytes));
+    printf("%s, %d multiprocessors\n", prop.name, prop.multiProcessorCount);
+    say("memset", 2.0 * (double)quarter, time_ms([&] { TRY(cudaMemsetAsync(b, 0, 2 * quarter)); }));
+    say("read", (double)bytes, time_ms([&] { read_only<<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, (int64_t)(bytes / 16)); }));
+    say("copy, by the driver", 2.0 * (double)quarter, time_ms([&] { TRY(cudaMemcpyAsync(b, a, quarter, cudaMemcpyDeviceToDevice)); }));
+    say("1 read : 1 write", 2.0 * (double)quarter, time_ms([&] { one_to<1><<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
+    say("1 : 2", 3.0 * (double)quarter, time_ms([&] { one_to<2><<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
+    say("1 : 4", 5.0 * (double)quarter, time_ms([&] { one_to<4><<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
+    bench_planes<uint16_t, DIRECT>("planes, 64 bytes a warp", a, b, 8);
+    bench_planes<uint32_t, DIRECT>("planes, 128 bytes a warp", a, b, 8);
+    bench_planes<uint64_t, DIRECT>("planes, 256 bytes a warp", a, b, 8);
+    bench_planes<uint16_t, GATHERED>("planes, 8 lines of 64 bytes a store", a, b, 8);
+    bench_planes<uint32_t, GATHERED>("planes, 4 lines of 128 bytes a store", a, b, 8);
+    bench_planes<uint64_t, GATHERED>("planes, 2 lines of 256 bytes a store", a, b, 4);
+    bench_planes<uint16_t, BULK>("planes, lines of 64 bytes by bulk copies", a, b, 8);
+    bench_planes<uint32_t, BULK>("planes, lines of 128 bytes by bulk copies", a, b, 8);
+    bench_planes<uint64_t, BULK>("planes, lines of 256 bytes by bulk copies", a, b, 4);
+    return 0;
+}
