@@ -4519,13 +4519,13 @@ static int table_groups(const table *t, int *first, int max)
     return n;
 }
 
-typedef struct group_count { int attempts, keeps, baselines; double base, best; int best_row; } group_count;
+typedef struct group_count { int attempts, keeps, baselines; double base, best; int best_row, last_row; } group_count;      /* last_row: the newest that was kept or taken as baseline */
 static group_count group_of(const table *t, const row *like)
 {
     group_count g;
     int i;
     memset(&g, 0, sizeof g);
-    g.best_row = -1;
+    g.best_row = g.last_row = -1;
     g.base = baseline_ms(t, t->n, like);
     g.best = NAN;
     for (i = 0; i < t->n; i++) {
@@ -4534,7 +4534,9 @@ static group_count group_of(const table *t, const row *like)
         if (!row_group(w, like)) continue;
         if (row_baseline(w)) g.baselines++; else g.attempts++;
         g.keeps += row_keep(w);
-        if ((row_keep(w) || row_baseline(w)) && v > 0 && !(g.best <= v)) { g.best = v; g.best_row = i; }
+        if (!row_keep(w) && !row_baseline(w)) continue;
+        g.last_row = i;
+        if (v > 0 && !(g.best <= v)) { g.best = v; g.best_row = i; }
     }
     return g;
 }
@@ -4546,7 +4548,8 @@ static void leaderboard_make(const table *t, text *out)
     int *order = (int *)malloc((size_t)(t->n + 1) * sizeof *order);
     if (!order) { fprintf(stderr, "harness: out of memory\n"); exit(125); }
     text_add(out, "# Leaderboard\n\nWritten by the harness from results.tsv: what was kept, fastest first. Times are medians measured by the judge, speed-up is over the\n"
-                  "fastest measured baseline (the frozen fp32 decoder) of the same task on the same device. `./harness show ROW` prints an attempt.\n");
+                  "fastest measured baseline (the frozen fp32 decoder) of the same task on the same device. A gain is measured in pairs, a time is not: devices of\n"
+                  "one name differ by a few percent, so a row can stand below one that it beat. `./harness show ROW` prints an attempt.\n");
     for (k = 0; k < groups; k++) {
         const row *like = &t->rows[first[k]];
         const group_count g = group_of(t, like);
@@ -4554,7 +4557,7 @@ static void leaderboard_make(const table *t, text *out)
         add_escaped(out, like->field[C_TASK], '|', 80); text_add(out, " on "); add_escaped(out, like->field[C_DEVICE], '|', 200);
         text_add(out, "\n\nBaseline ");
         add_ms(out, g.base);
-        text_add(out, "; %d attempt%s, %d kept.\n\n", g.attempts, g.attempts == 1 ? "" : "s", g.keeps);
+        text_add(out, "; %d attempt%s, %d kept; latest of what follows: row %s.\n\n", g.attempts, g.attempts == 1 ? "" : "s", g.keeps, g.last_row >= 0 ? t->rows[g.last_row].field[C_N] : "-");
         text_add(out, "| rank | time | speed-up | gain | 95 %% interval | PSNR dB | worst frame | peak MB | row | date | what |\n"
                       "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|\n");
         for (i = n = 0; i < t->n; i++)
