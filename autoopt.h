@@ -707,7 +707,7 @@ AOPT_API aopt_status aopt_cuda_tapgemm(struct cublasContext *blas, const aopt_ta
 typedef struct aopt_tapgemm_plan {
     int tile_rows;                      /* 32, 64, 128 or 256: a tile is tile_rows rows of 256/tile_rows frames */
     int a_stages, w_stages;             /* depths of the rings in shared memory, at least 2 */
-    int grid;                           /* blocks; 0 = one per multiprocessor.  An even number shares a in pairs where n has an even number of 128 columns */
+    int grid;                           /* blocks; 0 = one per multiprocessor.  An even number works in pairs that share a where ceil(n / 128) is even and 256 / tile_rows + taps - 1 is 1 or even */
 } aopt_tapgemm_plan;
 AOPT_API aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, struct CUstream_st *stream, aopt_error *err);
 

@@ -824,7 +824,7 @@ static __device__ __forceinline__ void aopt__tma_load_all(uint32_t smem, const C
 }
 static __device__ __forceinline__ void aopt__cluster_sync()
 {
-    asm volatile("barrier.cluster.arrive.relaxed;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
+    asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
 }
 static __device__ __forceinline__ void aopt__tma_store(const CUtensorMap *map, uint32_t smem, int c0, int c1, int c2, int c3)
 {
@@ -883,7 +883,7 @@ typedef struct aopt__tapgemm_params {
 
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
-/* n fastest, so that the blocks at work together share rows of a through L2; then rows, frames, batch. */
+/* n fastest: the blocks at work together share rows of a through L2, and those of a cluster, next to each other, have the same; then rows, frames, batch. */
 static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
 {
     aopt__tile t;
@@ -1054,15 +1054,15 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
 
 /* The tap GEMM on Hopper.  Reference: gemm_ref in tests/test_fast.cu.
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
-              128 rows each as two m64n128 halves.
+              128 rows each as two m64n128 halves.  A cluster is one block or two side by side along n.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
-              tile_rows*128 bytes, a multiple of the swizzle's 1024.  Two blocks side by side along n bring half a box each, for both.  Per k64 step of
-              1024 clocks 16 KB of w come in from L2 and of a 7 KB (three taps) or 16 KB (one tap), twice that without a pair.  Under steady load the limit
-              is the chip's power: clocks fall to 1.2 to 1.6 GHz.
+              tile_rows*128 bytes, a multiple of the swizzle's 1024.  The two blocks of a pair bring half a box each, for both.  Per k64 step of
+              1024 clocks a block takes 16 KB of w from L2, and of a 16 KB (one tap) or 7 KB (three taps, tile_rows 32) in a pair, 32 or 13 KB alone.
+              Under steady load the limit is the chip's power: clocks fall to 1.2 to 1.6 GHz.
    Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or tile shape.
-   Launch     384 threads, one block per multiprocessor, up to 227 KB of shared memory.
+   Launch     384 threads, clusters of 1 or 2, one block per multiprocessor, up to 227 KB of shared memory.
    RAW        alpha is 1 and there is no bias.
-   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles times through L2, once from DRAM where the tiles of
+   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles / cluster times through L2, once from DRAM where the tiles of
               one wave fit there; w: once; c: written once. */
 template <bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
@@ -1085,13 +1085,13 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp */
+            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp of the cluster */
             aopt__bar_init(s.w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     aopt__cluster_sync();
-    if (group > 0) {                                    /* registers: 128 sums, 64 packed ones and 40 more; 65536 in all */
+    if (group > 0) {                                    /* 128 sums, 64 packed ones and 40 more.  256*232 + 128*40 = 384*168, what the launch gave: more would wait forever */
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
         aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
     } else {

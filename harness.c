@@ -4535,7 +4535,7 @@ static group_count group_of(const table *t, const row *like)
         if (row_baseline(w)) g.baselines++; else g.attempts++;
         g.keeps += row_keep(w);
         if (!row_keep(w) && !row_baseline(w)) continue;
-        g.last_row = i;
+        if (v > 0) g.last_row = i;
         if (v > 0 && !(g.best <= v)) { g.best = v; g.best_row = i; }
     }
     return g;
@@ -4557,7 +4557,9 @@ static void leaderboard_make(const table *t, text *out)
         add_escaped(out, like->field[C_TASK], '|', 80); text_add(out, " on "); add_escaped(out, like->field[C_DEVICE], '|', 200);
         text_add(out, "\n\nBaseline ");
         add_ms(out, g.base);
-        text_add(out, "; %d attempt%s, %d kept; latest of what follows: row %s.\n\n", g.attempts, g.attempts == 1 ? "" : "s", g.keeps, g.last_row >= 0 ? t->rows[g.last_row].field[C_N] : "-");
+        text_add(out, "; %d attempt%s, %d kept", g.attempts, g.attempts == 1 ? "" : "s", g.keeps);
+        if (g.last_row >= 0) text_add(out, "; latest of what follows: row %s", t->rows[g.last_row].field[C_N]);
+        text_add(out, ".\n\n");
         text_add(out, "| rank | time | speed-up | gain | 95 %% interval | PSNR dB | worst frame | peak MB | row | date | what |\n"
                       "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|\n");
         for (i = n = 0; i < t->n; i++)

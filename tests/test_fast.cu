@@ -357,6 +357,8 @@ static void test_tapgemm_plans_equal_bits(void)
 {
     if (!aopt_cuda_has_wgmma()) { SKIP("needs compute capability 9.0 and a build for sm_90a"); return; }
     plans_equal_bits({ 3, 11, 90, 200, 328, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 32, 3, 4, 0 }, { 64, 2, 4, 8 }, { 128, 2, 2, 1 }, { 32, 2, 5, 6 }, { 64, 2, 2, 3 } });
+    plans_equal_bits({ 2, 3, 300, 200, 40, 1, 0, 0 }, { { 0, 0, 0, 0 }, { 256, 2, 2, 1 }, { 128, 2, 2, 2 }, { 64, 2, 2, 4 } });      /* one step a tile, several tiles a block */
+    plans_equal_bits({ 1, 5, 300, 200, 200, 2, 0, 0 }, { { 256, 2, 4, 0 }, { 256, 2, 4, 3 }, { 64, 2, 4, 2 } });                    /* a part is a frame of the box; none */
     plans_equal_bits({ 2, 6, 64, 400, 72, 1, 0, 128 }, { { 0, 0, 0, 0 }, { 64, 2, 2, 7 }, { 256, 4, 4, 0 }, { 128, 3, 5, 4 }, { 32, 4, 2, 1 } });
 }
 static void test_tapgemm_refuses(void)

@@ -110,6 +110,7 @@ is trailer "$(git log -1 --format='%(trailers:key=Autoopt-Row,valueonly,separato
 is status "$(git status --porcelain)" ""
 is rest "$(rest)" "$before"
 is "row's source" "$(tail -1 results.tsv | cut -f 9)" "$(blob HEAD:optimize.c)"
+has leaderboard "$(cat leaderboard.md)" "1 attempt, 1 kept; latest of what follows: row 2."
 is "first parent log" "$(git log --first-parent --format=%s | wc -l)" 3
 has journal "$(cat PROGRESS.md)" "the journal"
 has block "$(cat PROGRESS.md)" "| conv3d | 4 |"

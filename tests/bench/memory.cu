@@ -1,8 +1,8 @@
 /* memory.cu - what memory gives to kernels that only move data as the transforms of the fast decoder do, on one GPU
 
    nvcc -std=c++17 -O3 -arch=sm_90 tests/bench/memory.cu -o build/bench_memory && build/bench_memory
-   Streams with other shares of reads and writes; then "planes": a warp reads the 36 positions of a tile of 6x6, 32 lanes wide, and writes 64 values of each channel to
-   64 planes, as an input transform does, with no arithmetic.  Medians of at least 0.12 s; GB/s of reads and writes together. */
+   Streams with other shares of reads and writes; then "planes": a warp copies the 36 positions of a tile of 6x6, 32, 64 or 128 channels wide, to shared memory and writes
+   64 values of each channel to 64 planes, as an input transform does, with no arithmetic.  Medians of at least 0.12 s; GB/s of reads and writes together.  36 GB of memory. */
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -46,32 +46,37 @@ template <int WRITES> __global__ void one_to(const uint4 *x, uint4 *y, int64_t n
     }
 }
 
-enum { POSITIONS = 36, PLANES = 64, WARPS = 4, LINES = 8 };
+enum { POSITIONS = 36, PLANES = 64, LINES = 8 };
+template <typename T> struct warps_of { enum { N = sizeof(T) > 4 ? 2 : 4 }; };           /* of a block: what fits in 48 KB */
 enum how { DIRECT, GATHERED, BULK };
-/* x [tiles][POSITIONS][slices*32], v [PLANES][tiles][slices*32] of T.  DIRECT: a lane stores its T.  GATHERED: LINES planes' 32 values meet in shared memory and leave
-   16 bytes a lane.  BULK: the same, each plane's line by one bulk copy. */
-template <typename T, how HOW> __global__ void __launch_bounds__(32 * WARPS) planes(const T *x, T *v, int64_t tiles, int slices)
+/* x [tiles][POSITIONS][slices*32], v [PLANES][tiles][slices*32] of T; reads are asynchronous copies of 16 bytes a lane.  DIRECT: a lane stores its T.  GATHERED: LINES planes'
+   32 values meet in shared memory and leave 16 bytes a lane.  BULK: the same, each plane's line by one bulk copy. */
+template <typename T, how HOW> __global__ void __launch_bounds__(32 * warps_of<T>::N) planes(const T *x, T *v, int64_t tiles, int slices)
 {
-    __shared__ __align__(128) T gather[WARPS][2][LINES][32];
+    enum { WARPS = warps_of<T>::N };
+    __shared__ __align__(128) T tile[WARPS][POSITIONS][32], gather[WARPS][2][LINES][32];
     enum { BYTES = 32 * sizeof(T), CHUNKS = BYTES / 16, PER_STORE = 32 / CHUNKS };
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
     const int64_t row = (int64_t)slices * 32, plane = tiles * row;
     for (int64_t w = (int64_t)blockIdx.x * WARPS + warp; w < tiles * slices; w += (int64_t)gridDim.x * WARPS) {
         const int64_t t = w / slices, s = w % slices;
-        T d[POSITIONS];
-#pragma unroll
-        for (int j = 0; j < POSITIONS; j++) d[j] = x[(t * POSITIONS + j) * row + s * 32 + lane];
         T *const to = v + t * row + s * 32;
+        __syncwarp();
+        for (int i = lane; i < POSITIONS * CHUNKS; i += 32)
+            asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"((uint32_t)__cvta_generic_to_shared(tile[warp][i / CHUNKS]) + i % CHUNKS * 16),
+                         "l"((const char *)(x + (t * POSITIONS + i / CHUNKS) * row + s * 32) + i % CHUNKS * 16) : "memory");
+        asm volatile("cp.async.commit_group;\n\tcp.async.wait_group 0;" ::: "memory");
+        __syncwarp();
         if constexpr (HOW == DIRECT) {
 #pragma unroll
-            for (int p = 0; p < PLANES; p++) to[p * plane + lane] = d[p % POSITIONS];
+            for (int p = 0; p < PLANES; p++) to[p * plane + lane] = tile[warp][p % POSITIONS][lane];
         } else
 #pragma unroll
         for (int l = 0; l < PLANES / LINES; l++) {
             T (*const lines)[32] = gather[warp][l & 1];
             if (HOW == BULK) { asm volatile("cp.async.bulk.wait_group.read 1;" ::: "memory"); __syncwarp(); }
 #pragma unroll
-            for (int k = 0; k < LINES; k++) lines[k][lane] = d[(l * LINES + k) % POSITIONS];
+            for (int k = 0; k < LINES; k++) lines[k][lane] = tile[warp][(l * LINES + k) % POSITIONS][lane];
             if (HOW == BULK) asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
             __syncwarp();
             if (HOW == BULK) {
@@ -91,36 +96,42 @@ template <typename T, how HOW> __global__ void __launch_bounds__(32 * WARPS) pla
 static void say(const char *what, double bytes, double ms) { printf("%-44s %8.3f ms %6.0f GB/s\n", what, ms, bytes / ms * 1e-6); fflush(stdout); }
 
 static const int64_t tiles = (int64_t)107 * 59 * 16;        /* level 3 of 720p, 16 frames, 256 channels of 2 bytes */
-template <typename T, how HOW> static void bench_planes(const char *what, const char *x, char *v, int blocks)
+static int processors;
+template <typename T, how HOW> static void bench_planes(const char *what, const char *x, char *v)
 {
     const int slices = 512 / (32 * (int)sizeof(T));
-    say(what, (double)tiles * 512 * (POSITIONS + PLANES), time_ms([&] { planes<T, HOW><<<132 * blocks, 32 * WARPS>>>((const T *)x, (T *)v, tiles, slices); }));
+    const int threads = 32 * warps_of<T>::N;
+    int blocks = 0;
+    TRY(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, planes<T, HOW>, threads, 0));
+    if (blocks * threads > 512) blocks = 512 / threads;     /* 16 warps, as the transforms have */
+    say(what, (double)tiles * 512 * (POSITIONS + PLANES), time_ms([&] { planes<T, HOW><<<processors * blocks, threads>>>((const T *)x, (T *)v, tiles, slices); }));
 }
 
 int main()
 {
-    const size_t bytes = (size_t)12 << 30, quarter = (size_t)4 << 30;
-    const int64_t n = (int64_t)(quarter / 16);
+    const size_t bytes = (size_t)12 << 30, part = (size_t)4 << 30;
+    const int64_t n = (int64_t)(part / 16);
     cudaDeviceProp prop;
     char *a, *b;
     TRY(cudaGetDeviceProperties(&prop, 0));
+    processors = prop.multiProcessorCount;
     TRY(cudaMalloc((void **)&a, bytes)); TRY(cudaMalloc((void **)&b, 2 * bytes));
     TRY(cudaMemset(a, 1, bytes)); TRY(cudaMemset(b, 2, 2 * bytes));
     printf("%s, %d multiprocessors\n", prop.name, prop.multiProcessorCount);
-    say("memset", 2.0 * (double)quarter, time_ms([&] { TRY(cudaMemsetAsync(b, 0, 2 * quarter)); }));
-    say("read", (double)bytes, time_ms([&] { read_only<<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, (int64_t)(bytes / 16)); }));
-    say("copy, by the driver", 2.0 * (double)quarter, time_ms([&] { TRY(cudaMemcpyAsync(b, a, quarter, cudaMemcpyDeviceToDevice)); }));
-    say("1 read : 1 write", 2.0 * (double)quarter, time_ms([&] { one_to<1><<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
-    say("1 : 2", 3.0 * (double)quarter, time_ms([&] { one_to<2><<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
-    say("1 : 4", 5.0 * (double)quarter, time_ms([&] { one_to<4><<<132 * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
-    bench_planes<uint16_t, DIRECT>("planes, 64 bytes a warp", a, b, 8);
-    bench_planes<uint32_t, DIRECT>("planes, 128 bytes a warp", a, b, 8);
-    bench_planes<uint64_t, DIRECT>("planes, 256 bytes a warp", a, b, 8);
-    bench_planes<uint16_t, GATHERED>("planes, 8 lines of 64 bytes a store", a, b, 8);
-    bench_planes<uint32_t, GATHERED>("planes, 4 lines of 128 bytes a store", a, b, 8);
-    bench_planes<uint64_t, GATHERED>("planes, 2 lines of 256 bytes a store", a, b, 4);
-    bench_planes<uint16_t, BULK>("planes, lines of 64 bytes by bulk copies", a, b, 8);
-    bench_planes<uint32_t, BULK>("planes, lines of 128 bytes by bulk copies", a, b, 8);
-    bench_planes<uint64_t, BULK>("planes, lines of 256 bytes by bulk copies", a, b, 4);
+    say("memset", 2.0 * (double)part, time_ms([&] { TRY(cudaMemsetAsync(b, 0, 2 * part)); }));
+    say("read", (double)bytes, time_ms([&] { read_only<<<processors * 16, 256>>>((const uint4 *)a, (uint4 *)b, (int64_t)(bytes / 16)); }));
+    say("copy, by the driver", 2.0 * (double)part, time_ms([&] { TRY(cudaMemcpyAsync(b, a, part, cudaMemcpyDeviceToDevice)); }));
+    say("1 read : 1 write", 2.0 * (double)part, time_ms([&] { one_to<1><<<processors * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
+    say("1 : 2", 3.0 * (double)part, time_ms([&] { one_to<2><<<processors * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
+    say("1 : 4", 5.0 * (double)part, time_ms([&] { one_to<4><<<processors * 16, 256>>>((const uint4 *)a, (uint4 *)b, n); }));
+    bench_planes<uint16_t, DIRECT>("planes, 64 bytes a warp", a, b);
+    bench_planes<uint32_t, DIRECT>("planes, 128 bytes a warp", a, b);
+    bench_planes<uint64_t, DIRECT>("planes, 256 bytes a warp", a, b);
+    bench_planes<uint16_t, GATHERED>("planes, 8 lines of 64 bytes a store", a, b);
+    bench_planes<uint32_t, GATHERED>("planes, 4 lines of 128 bytes a store", a, b);
+    bench_planes<uint64_t, GATHERED>("planes, 2 lines of 256 bytes a store", a, b);
+    bench_planes<uint16_t, BULK>("planes, lines of 64 bytes by bulk copies", a, b);
+    bench_planes<uint32_t, BULK>("planes, lines of 128 bytes by bulk copies", a, b);
+    bench_planes<uint64_t, BULK>("planes, lines of 256 bytes by bulk copies", a, b);
     return 0;
 }
