@@ -4534,9 +4534,9 @@ static group_count group_of(const table *t, const row *like)
         if (!row_group(w, like)) continue;
         if (row_baseline(w)) g.baselines++; else g.attempts++;
         g.keeps += row_keep(w);
-        if (!row_keep(w) && !row_baseline(w)) continue;
-        if (v > 0) g.last_row = i;
-        if (v > 0 && !(g.best <= v)) { g.best = v; g.best_row = i; }
+        if ((!row_keep(w) && !row_baseline(w)) || !(v > 0)) continue;
+        g.last_row = i;
+        if (!(g.best <= v)) { g.best = v; g.best_row = i; }
     }
     return g;
 }

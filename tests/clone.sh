@@ -1,5 +1,13 @@
 # clone.sh - throw-away copies of this project for tests: source it after check.sh, from the repository root.
 
+# alone: root is this folder, work a temporary one that goes at the end; HOME and git know nothing of this machine.
+alone() {
+    root=$PWD work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    export HOME=$work GIT_CONFIG_NOSYSTEM=1
+    unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+}
+
 # clone_into DIR: what git tracks (or would), as one commit in a new repository with a scripted committer.
 clone_into() {
     mkdir -p "$1"

@@ -5,10 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/check.sh
 . tests/clone.sh
-root=$PWD work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export HOME=$work GIT_CONFIG_NOSYSTEM=1
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+alone
 no_gpu "$work/bin"
 
 # --- what a person sets up: one small task, a short stop rule, a bad incumbent ---------------------------------

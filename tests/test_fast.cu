@@ -338,6 +338,8 @@ static void plans_equal_bits(const gemm_case &c, const std::vector<aopt_tapgemm_
     const aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
     CALL(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err));
     const std::vector<__half> first = out.raw();
+    size_t at = 0;
+    CHECK(gemm_wrong(d, c.n, out.get(), 1, &at) == 0, "%d taps: wrong at %d", c.taps, (int)at);
     for (const aopt_tapgemm_plan &plan : plans) {
         out.poison();
         CALL(aopt_cuda_tapgemm_planned(&g, &plan, 0, &err));
@@ -345,7 +347,6 @@ static void plans_equal_bits(const gemm_case &c, const std::vector<aopt_tapgemm_
     }
     const aopt_tapgemm_plan odd = { 32, 1, 4, 0 };   /* a ring of one slot would wait for itself */
     CHECK(aopt_cuda_tapgemm_planned(&g, &odd, 0, &err) == AOPT_E_ARG, "one stage");
-    size_t at;
                                                         /* negative control: one weight changed must show */
     d.w[5] += 1.0;
     w.put(d.w);

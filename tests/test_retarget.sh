@@ -4,10 +4,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/check.sh
 . tests/clone.sh
-root=$PWD work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export HOME=$work GIT_CONFIG_NOSYSTEM=1
-unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+alone
 clone_into "$work/clone" && cd "$work/clone" || { echo "FAIL clone"; report; exit 1; }
 
 vae_word() { grep -nwiE 'vae|wan|wan2|wan22|latents?|unpatchify|aopt_vae[a-z_]*|z ?= ?(16|48)' "$1"; }

@@ -8,7 +8,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 clock=$work/harness
 [ -f build/cpu/autoopt.o ] && [ -x ./harness ] || { echo "FAIL evil: ./build.sh cpu first"; echo "0 passed, 1 failed"; exit 1; }
-${CC:-gcc} -std=c11 -O1 -fopenmp -DAUTOOPT_TEST_CLOCK -include build/frozen.h harness.c build/cpu/autoopt.o -o "$clock" -lm -ldl -lpthread || exit 1
+. tests/clone.sh
+clock_build "$clock" || exit 1
 # Each half of the screen has as many disturbed pairs as it may: with two warm-ups, the fewest, fourteen calls of a launch, two more than a verification makes.
 half='pair 100 80 void\npair 100 80 void\npair 100 80 void\npair 100 80\npair 100 80\npair 100 80\n'
 printf "floor 0.002\n$half$half" >"$work/faster"
