@@ -6088,7 +6088,8 @@ static int command_show(int argc, char **argv)
     return rc;
 }
 
-/* sync: write results.tsv and its views again from the log, and commit them, with the journal (PROGRESS.md), if the branch lacks them. */
+/* sync: write results.tsv and its views again from the log, and commit them, with the journal (PROGRESS.md), if the branch lacks them or, as after a
+   commit by hand, the log that they come from: a clone of the branch has no other. */
 static int command_sync(int argc, char **argv)
 {
     static const char *const name[] = { "results.tsv", "leaderboard.md", "progress.svg", "PROGRESS.md" };
@@ -6098,7 +6099,7 @@ static int command_sync(int argc, char **argv)
     attempt a;
     record r;
     aopt_error err;
-    int i, rc, differs = 0, n = 0;
+    int i, rc, differs = 0, has_log, n = 0;
     if (argc != 1) return usage_error("sync");
     (void)argv;
     memset(data, 0, sizeof data);
@@ -6120,6 +6121,8 @@ static int command_sync(int argc, char **argv)
         if (!git_blob(&r, spec, &head) || head.n != data[i].n || memcmp(head.data, data[i].data, head.n) != 0) differs = 1;
         n++;
     }
+    has_log = rc != 0 || !r.log[0] || git_yes(&r, "merge-base --is-ancestor %s HEAD", r.log);
+    differs |= !has_log;
     if (rc == 0 && differs && r.log[0] && r.branch[0]) {
         now_utc(utc);
         text_add(&message, "record: bring the branch up to date\n\nAutoopt-Log: %s\n", r.log);
@@ -6127,7 +6130,7 @@ static int command_sync(int argc, char **argv)
         snprintf(p.root, sizeof p.root, "%s", r.root); snprintf(p.gitdir, sizeof p.gitdir, "%s", r.gitdir);
         snprintf(p.branch, sizeof p.branch, "%s", r.branch); snprintf(p.old_head, sizeof p.old_head, "%s", r.head);
         snprintf(p.old_log, sizeof p.old_log, "%s", r.log); snprintf(p.new_log, sizeof p.new_log, "%s", r.log);
-        if (!branch_commit(&r, name, data, n, git_yes(&r, "merge-base --is-ancestor %s HEAD", r.log) ? "" : r.log, utc, &message, p.new_head)
+        if (!branch_commit(&r, name, data, n, has_log ? "" : r.log, utc, &message, p.new_head)
             || pending_write(&r, &p, &err) != AOPT_OK) rc = refuse(&a, 42, "free some space", "git cannot store the commit; nothing was changed");
         RECORD_STEP();
         if (rc == 0) rc = pending_apply(&r, &p, &a);

@@ -454,6 +454,20 @@ for k in 1 2 3 4 5 6 7 8 9; do
     edit "verdict NOISE gain 0 ms 100 $k"; try 1 "x$k"
 done
 
+begin "rows committed by hand: sync brings the log after them, and a clone goes on"
+new byhand
+try 0 baseline
+edit "verdict NOISE gain 0 ms 100"; try 1 "x"
+git commit -q -am "by hand"
+run 0 sync
+has first "$out" "the record is committed"
+run 0 sync
+has again "$out" "up to date"
+git clone -q . ../cloned && cd ../cloned || exit 1
+git config user.name x; git config user.email x@example.invalid
+cp "$work/driver" harness
+edit "verdict NOISE gain 0 ms 99"; try 1 "goes on"
+
 begin "half a row, no last newline, no file: completed from the log"
 new torn
 try 0 baseline
