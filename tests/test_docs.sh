@@ -139,4 +139,11 @@ cp -r "$work/clone/build" . && cp "$work/clone/harness" .
 sed -n 's/.*{run: \(.*\)}\].*/\1/p' "$root/README.md" | sed 's/\.\/build.sh deps && //' >"$work/lines"
 check "README: the workflow" [ -s "$work/lines" ]
 check "the workflow runs in a shallow, detached clone" run_lines 0 <"$work/lines"
+
+# --- the record of this branch, as a clone gets it -----------------------------------------------------------------------
+rows_of_log() { ./harness status | sed -n 's/^branch .*, \([0-9]*\) rows.*/\1/p'; }
+if git -C "$root" rev-parse -q --verify HEAD >/dev/null 2>&1 && [ "$(git -C "$root" rev-parse --is-shallow-repository)" = false ]; then
+    git clone -q "$root" "$work/history" && cd "$work/history" && cp -r "$work/clone/build" . && cp "$work/clone/harness" . || { echo "FAIL clone with its history"; report; exit 1; }
+    check "all rows of results.tsv come with the branch" [ "$(grep -c '^[0-9]' results.tsv)" = "$(rows_of_log)" ]
+else skip "all rows of results.tsv come with the branch" "no history here"; fi
 report
