@@ -144,6 +144,6 @@ check "the workflow runs in a shallow, detached clone" run_lines 0 <"$work/lines
 rows_of_log() { ./harness status | sed -n 's/^branch .*, \([0-9]*\) rows.*/\1/p'; }
 if git -C "$root" rev-parse -q --verify HEAD >/dev/null 2>&1 && [ "$(git -C "$root" rev-parse --is-shallow-repository)" = false ]; then
     git clone -q "$root" "$work/history" && cd "$work/history" && cp -r "$work/clone/build" . && cp "$work/clone/harness" . || { echo "FAIL clone with its history"; report; exit 1; }
-    check "all rows of results.tsv come with the branch" [ "$(grep -c '^[0-9]' results.tsv)" = "$(rows_of_log)" ]
+    check "all rows of results.tsv come with the branch (else ./harness sync)" [ "$(grep -c '^[0-9]' results.tsv)" = "$(rows_of_log)" ]
 else skip "all rows of results.tsv come with the branch" "no history here"; fi
 report

@@ -1,9 +1,10 @@
 /* fast_kernels.cu - time of each kernel of the fast decoder at the shapes of the 720p task, on one GPU
 
    nvcc -x cu -std=c++17 -DAUTOOPT_CUDA -O3 -gencode=arch=compute_90a,code=sm_90a tests/bench/fast_kernels.cu -o build/bench_fast -lcublas
-   build/bench_fast [plans | all] [only=LAYER [once]] [tiles=4,4,6,6] [times=0,4,4,0] [frames-per-chunk of the last stages, 16]
+   build/bench_fast [plans | all] [only=LAYER [once]] [turns] [tiles=4,4,6,6] [times=0,4,4,0] [frames-per-chunk of the last stages, 16]
    tiles, times: outputs of a Winograd tile along H and W and along time (0: taps in the GEMM), by level; `all` times the other tiles too.
    once: each kernel runs once, untimed, for a profiler: ncu --clock-control none -k regex:wino build/bench_fast "only=level 2 3x3x3" once.
+   turns: of the 3x3x3 layers also each kernel repeated alone and after the two others, as a decode runs them, at the clock that those leave.
    Per layer and chunk: input transform (GB/s of the least traffic), GEMM (TFLOP/s, beside cuBLAS with the same M, N, K),
    output transform; then the sum over the whole decode, chunks scaled to the clip.  `plans` times GEMM cuts instead.
    Medians of repetitions of at least 0.2 s in all; random data. */
@@ -47,8 +48,9 @@ template <typename T> static T *take(int64_t n)
 static __half *take_half(int64_t n, float scale, uint64_t seed) { __half *p = take<__half>(n); fill_half<<<2048, 256>>>(p, n, scale, seed); return p; }
 static float *take_float(int64_t n, float scale, float mean, uint64_t seed) { float *p = take<float>(n); fill_float<<<2048, 256>>>(p, n, scale, mean, seed); return p; }
 
-static bool once;
-static double time_ms(const std::function<void()> &f)
+static bool once, turns;
+/* Median time of f, each time after `before`, which does not count. */
+static double time_ms(const std::function<void()> &f, const std::function<void()> &before = nullptr)
 {
     if (once) { f(); TRY(cudaDeviceSynchronize()); return 1.0; }
     cudaEvent_t a, b;
@@ -58,6 +60,7 @@ static double time_ms(const std::function<void()> &f)
     f(); f();
     while (total < 200.0f || ms.size() < 5) {
         float t;
+        if (before) before();
         TRY(cudaEventRecord(a)); f(); TRY(cudaEventRecord(b)); TRY(cudaEventSynchronize(b));
         TRY(cudaEventElapsedTime(&t, a, b));
         ms.push_back(t); total += t;
@@ -150,6 +153,22 @@ static cost bench_wino(const layer &l, int T, int tile, int time, bool tune)
     }
     k.gemm_ms = time_ms([&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); });
     k.out_ms = time_ms([&] { RUN(aopt_cuda_wino_output(&out, 0, &err)); });
+    if (turns) {
+        const std::function<void()> input = [&] { RUN(aopt_cuda_wino_input(&in, 0, &err)); };
+        const std::function<void()> gemm = [&] { RUN(aopt_cuda_tapgemm_planned(&g, NULL, 0, &err)); };
+        const std::function<void()> output = [&] { RUN(aopt_cuda_wino_output(&out, 0, &err)); };
+        const auto in_turn = [&](const char *what, const std::function<void()> &f, const std::function<void()> &others) {
+            const double alone = time_ms(f), turn = time_ms(f, others);
+            printf(", %s %.3f %.3f", what, alone, turn);
+        };
+        printf("%s, alone and in turn, ms", l.name);
+        in_turn("input", input, [&] { gemm(); output(); });
+        in_turn("GEMM", gemm, [&] { output(); input(); });
+        in_turn("output", output, [&] { input(); gemm(); });
+        out.residual = NULL;
+        in_turn("without residual", output, [&] { input(); gemm(); });
+        printf("\n");
+    }
     arena_used = 0;
     k.blas_ms = cublas_ms(products, out_rows, l.co, taps * l.ci);
     return k;
@@ -220,7 +239,7 @@ int main(int argc, char **argv)
     const char *only = NULL;
     size_t room = 0, total = 0;
     cudaDeviceProp prop;
-    for (int i = 1; i < argc; i++) { if (strncmp(argv[i], "only=", 5) == 0) only = argv[i] + 5; once |= strcmp(argv[i], "once") == 0; }
+    for (int i = 1; i < argc; i++) { if (strncmp(argv[i], "only=", 5) == 0) only = argv[i] + 5; once |= strcmp(argv[i], "once") == 0; turns |= strcmp(argv[i], "turns") == 0; }
     for (int i = 1; i < argc; i++) if (sscanf(argv[i], "tiles=%d,%d,%d,%d", &tile[0], &tile[1], &tile[2], &tile[3]) < 1) sscanf(argv[i], "times=%d,%d,%d,%d", &time[0], &time[1], &time[2], &time[3]);
     double sum_ms = 0, sum_flops = 0;
     TRY(cudaGetDeviceProperties(&prop, 0));

@@ -2,7 +2,7 @@
 
    nvcc -std=c++17 -O3 -arch=sm_90 tests/bench/memory.cu -o build/bench_memory && build/bench_memory
    Streams with other shares of reads and writes; then "planes": a warp copies the 36 positions of a tile of 6x6, 32, 64 or 128 channels wide, to shared memory and writes
-   64 values of each channel to 64 planes, as an input transform does, with no arithmetic.  Medians of at least 0.12 s; GB/s of reads and writes together.  36 GB of memory. */
+   64 values of each channel to 64 planes, as an input transform does, with no arithmetic; "256" writes such lines of 256 bytes and reads nothing.  Medians of at least 0.12 s; GB/s of reads and writes together.  36 GB of memory. */
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -47,6 +47,25 @@ template <int WRITES> __global__ void one_to(const uint4 *x, uint4 *y, int64_t n
 }
 
 enum { POSITIONS = 36, PLANES = 64, LINES = 8 };
+/* Writes alone: a warp's line of 256 bytes in each of 64 planes, 8 bytes a lane; or 4 bytes a lane, the halves of a line in a row or all second halves after all first ones. */
+enum halves { WHOLE, IN_A_ROW, LATER };
+template <halves HOW> __global__ void __launch_bounds__(64) lines_of_256(char *v, int64_t tiles, int units)
+{
+    const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
+    const int64_t row = (int64_t)units * 256, plane = tiles * row;
+    for (int64_t w = (int64_t)blockIdx.x * 2 + warp; w < tiles * units; w += (int64_t)gridDim.x * 2) {
+        char *const to = v + w * 256;
+        if constexpr (HOW == WHOLE)
+#pragma unroll
+            for (int p = 0; p < PLANES; p++) *(float2 *)(to + p * plane + lane * 8) = make_float2((float)p, (float)w);
+        else
+#pragma unroll
+            for (int i = 0; i < 2 * PLANES; i++) {
+                const int p = HOW == IN_A_ROW ? i / 2 : i % PLANES, half = HOW == IN_A_ROW ? i % 2 : i / PLANES;
+                *(float *)(to + p * plane + half * 128 + lane * 4) = (float)(p + w);
+            }
+    }
+}
 template <typename T> struct warps_of { enum { N = sizeof(T) > 4 ? 2 : 4 }; };           /* of a block: what fits in 48 KB */
 enum how { DIRECT, GATHERED, BULK };
 /* x [tiles][POSITIONS][slices*32], v [PLANES][tiles][slices*32] of T; reads are asynchronous copies of 16 bytes a lane.  DIRECT: a lane stores its T.  GATHERED: LINES planes'
@@ -106,6 +125,10 @@ template <typename T, how HOW> static void bench_planes(const char *what, const 
     if (blocks * threads > 512) blocks = 512 / threads;     /* 16 warps, as the transforms have */
     say(what, (double)tiles * 512 * (POSITIONS + PLANES), time_ms([&] { planes<T, HOW><<<processors * blocks, threads>>>((const T *)x, (T *)v, tiles, slices); }));
 }
+template <halves HOW> static void bench_lines(const char *what, char *v)
+{
+    say(what, (double)tiles * 512 * PLANES, time_ms([&] { lines_of_256<HOW><<<processors * 8, 64>>>(v, tiles, 2); }));
+}
 
 int main()
 {
@@ -133,5 +156,8 @@ int main()
     bench_planes<uint16_t, BULK>("planes, lines of 64 bytes by bulk copies", a, b);
     bench_planes<uint32_t, BULK>("planes, lines of 128 bytes by bulk copies", a, b);
     bench_planes<uint64_t, BULK>("planes, lines of 256 bytes by bulk copies", a, b);
+    bench_lines<WHOLE>("256, written whole", b);
+    bench_lines<IN_A_ROW>("256, halves in a row", b);
+    bench_lines<LATER>("256, second halves after all first ones", b);
     return 0;
 }
