@@ -875,6 +875,23 @@ static __device__ __forceinline__ void aopt__wgmma_m64n128k16(float (&d)[64], ui
         : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48)
         : "l"(a), "l"(b), "r"(keep));
 }
+/* The same of d[64x256] and b[256x16]. */
+static __device__ __forceinline__ void aopt__wgmma_m64n256k16(float (&d)[128], uint64_t a, uint64_t b, int keep)
+{
+    asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %130, 0;\n\t"
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
+        "%128, %129, p, 1, 1, 0, 0;\n\t}"
+        : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48), AOPT__D16(d, 64), AOPT__D16(d, 80), AOPT__D16(d, 96), AOPT__D16(d, 112)
+        : "l"(a), "l"(b), "r"(keep));
+}
 static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3)
 {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
@@ -884,11 +901,15 @@ static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t
 
 /* ---- tap GEMM ---- */
 
-enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_ROW,
+enum { AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_PART = 128 * AOPT__TG_ROW,
        AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
+/* A tile of sums is 256 x 128 or, wide, 128 x 256. */
+static __host__ __device__ constexpr int aopt__tg_m(bool wide) { return wide ? 128 : 256; }
+static __host__ __device__ constexpr int aopt__tg_n(bool wide) { return wide ? 256 : 128; }
+static __host__ __device__ constexpr int aopt__tg_w_bytes(bool wide) { return aopt__tg_n(wide) * AOPT__TG_ROW; }
 
 typedef struct aopt__tapgemm_params {
-    int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
+    int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, m_tiles;
     int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
     float alpha;
     const float *bias;
@@ -896,14 +917,19 @@ typedef struct aopt__tapgemm_params {
 
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
-/* n fastest: the blocks at work together share rows of a through L2, and those of a cluster, next to each other, have the same; then rows, frames, batch. */
+/* n fastest: the blocks at work together share rows of a through L2; then rows, frames, batch.  Those of a cluster, next to each other, have the same rows or,
+   wide, the same columns of different rows; where rows are odd in number, the last tile of a cluster lies beyond the last frame: all zeros, never stored. */
+template <bool WIDE>
 static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
 {
     aopt__tile t;
-    t.n = i % p.n_tiles * AOPT__TG_N; i /= p.n_tiles;
-    t.row = i % p.row_tiles * p.tile_rows; i /= p.row_tiles;
-    t.frame = i % p.frame_tiles * p.tile_frames;
-    t.batch = i / p.frame_tiles;
+    const int together = WIDE ? p.cluster : 1, part = i % together;
+    i /= together;
+    t.n = i % p.n_tiles * aopt__tg_n(WIDE); i /= p.n_tiles;
+    const int groups = (p.m_tiles + together - 1) / together, m = i % groups * together + part;
+    t.batch = i / groups;
+    t.row = m % p.row_tiles * p.tile_rows;
+    t.frame = m / p.row_tiles * p.tile_frames;
     return t;
 }
 static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phase, int stages)
@@ -918,75 +944,83 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all. */
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster that have the same rows bring a part of them each, for all. */
+template <bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
     const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at(p, i);
+        const aopt__tile t = aopt__tile_at<WIDE>(p, i);
         for (int k = 0; k < p.k_steps; k++) {
-            const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
-            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
+            const uint32_t to = s.a_ring + slot * p.a_bytes, full = s.a_full + 8 * slot;
+            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block that has the rows */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
-            if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
+            if (!WIDE && p.cluster > 1) aopt__tma_load_all(to + part * bytes, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
             else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
 }
-/* One thread: fill the ring of w, a slot per k step and tap. */
+/* One thread: fill the ring of w, a slot per k step and tap, in parts of 128 columns.  Blocks of a cluster that have the same columns bring a part each, for all. */
+template <bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
+    enum { BYTES = aopt__tg_w_bytes(WIDE) };
+    const int part = (int)blockIdx.x % p.cluster;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at(p, i);
+        const aopt__tile t = aopt__tile_at<WIDE>(p, i);
         for (int k = 0; k < p.k_steps; k++)
             for (int j = 0; j < p.taps; j++) {
+                const uint32_t to = s.w_ring + slot * BYTES, full = s.w_full + 8 * slot;
                 aopt__bar_wait(s.w_empty + 8 * slot, phase);
-                aopt__bar_expect(s.w_full + 8 * slot, AOPT__TG_W_BYTES);
-                aopt__tma_load(s.w_ring + slot * AOPT__TG_W_BYTES, map, s.w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
+                aopt__bar_expect(full, BYTES);
+                if (WIDE && p.cluster > 1) aopt__tma_load_all(to + part * AOPT__TG_W_PART, map, full, k * AOPT__TG_K, t.n + part * 128, j, t.batch, (1 << p.cluster) - 1);
+                else
+                    for (int h = 0; h < aopt__tg_n(WIDE) / 128; h++) aopt__tma_load(to + h * AOPT__TG_W_PART, map, full, k * AOPT__TG_K, t.n + h * 128, j, t.batch);
                 aopt__ring_next(slot, phase, p.w_stages);
             }
     }
 }
-/* A warpgroup's 128 x 128 sums in fp16: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].  Lane l holds columns 2*(l%4), +1 of
-   rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+/* A warpgroup's sums in fp16, in the halves that leave together.  128 x 128: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].
+   64 x 256: [128 columns][16 columns of 64][64 columns][8x8 matrices].  Lane l holds columns 2*(l%4), +1 of rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
 typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
-template <bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[2][64], aopt__packed &to)
+template <bool RAW, bool WIDE>
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[128], aopt__packed &to)
 {
     const int lane = (int)threadIdx.x & 31;
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
         for (int q = 0; q < 4; q++) {
-            const int n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
             float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
-            if (!RAW && p.bias)
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const int n = t.n + (WIDE ? half * 128 + h * 64 : half * 64) + q * 16 + 2 * (lane & 3);
+                if (!RAW && p.bias && (WIDE || h == 0))
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        const int col = n + (e >> 1) * 8 + (e & 1);
+                        if (col < p.n) b[e] = p.bias[col];
+                    }
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
-                    const int col = n + (e >> 1) * 8 + (e & 1);
-                    if (col < p.n) b[e] = p.bias[col];
-                }
-#pragma unroll
-            for (int h = 0; h < 2; h++)
-#pragma unroll
-                for (int e = 0; e < 4; e++) {
-                    const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
-                    const float x = acc[h][d], y = acc[h][d + 1];
+                    const int d = (WIDE ? half * 64 + h * 32 : h * 64 + half * 32) + (q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
+                    const float x = acc[d], y = acc[d + 1];
                     const __half2 h2 = RAW ? __floats2half2_rn(x, y)
                                            : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
                     to.v[half][q][h][e] = *(const uint32_t *)&h2;
                 }
+            }
         }
 }
-/* A warpgroup: 64 columns of them through its half of the staging tile and out by TMA, which clips the edges. */
-template <int HALF>
+/* A warpgroup: half of them through its half of the staging tile, two boxes of 64 rows and columns, and out by TMA, which clips the edges. */
+template <int HALF, bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
                                                            const aopt__packed &c)
 {
-    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, n = t.n + HALF * 64;
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * (aopt__tg_m(WIDE) / 2), n = t.n + HALF * (aopt__tg_n(WIDE) / 2);
     if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
     aopt__warpgroup_sync(group);
 #pragma unroll
@@ -1000,45 +1034,60 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     aopt__warpgroup_sync(group);
     if (warp == 0 && lane == 0) {
-        if (n < p.n) aopt__tma_store(map, stage, n, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+        for (int h = 0; h < (WIDE ? 2 : 1); h++)                /* 256 x 128: both in one box of 128 rows */
+            if (n + 64 * h < p.n) aopt__tma_store(map, stage + h * 64 * 128, n + 64 * h, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
         asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
-/* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
+/* A warp has read slot `held` (-1: none) of a ring that SHARED says all blocks of the cluster fill. */
+template <bool SHARED>
+static __device__ __forceinline__ void aopt__tapgemm_free(const aopt__tapgemm_params &p, uint32_t empty, int held)
+{
+    const int lane = (int)threadIdx.x & 31;
+    if (lane < (SHARED ? p.cluster : 1) && held >= 0) {
+        if (SHARED) aopt__bar_arrive_at(empty + 8 * held, lane);
+        else aopt__bar_arrive(empty + 8 * held);
+    }
+}
+/* A warpgroup: multiply and store its half of the rows of every tile.  One wgmma group stays in flight; its slots are given back
    one step later.  A tile's sums, packed, leave while the next tile's first products are made. */
-template <bool RAW>
+template <bool RAW, bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
-    const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
-    const uint32_t stage = s.c_stage + m0 * 128;
-    float acc[2][64];
+    enum { W_BYTES = aopt__tg_w_bytes(WIDE) };
+    const int m0 = (group - 1) * (aopt__tg_m(WIDE) / 2);
+    const uint32_t stage = s.c_stage + (group - 1) * (AOPT__TG_C_BYTES / 2);
+    float acc[128];
     aopt__packed done;
     aopt__tile of_done = { 0, 0, 0, 0 };
     int a_slot = 0, w_slot = 0, halves = 0; uint32_t a_phase = 0, w_phase = 0;         /* halves: of `done` that have not left */
     const auto store_half = [&]() {
-        if (halves == 2) aopt__tapgemm_store<0>(p, map, of_done, group, stage, done);
-        else if (halves == 1) aopt__tapgemm_store<1>(p, map, of_done, group, stage, done);
+        if (halves == 2) aopt__tapgemm_store<0, WIDE>(p, map, of_done, group, stage, done);
+        else if (halves == 1) aopt__tapgemm_store<1, WIDE>(p, map, of_done, group, stage, done);
         halves -= halves > 0;
     };
 
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at(p, i);
+        const aopt__tile t = aopt__tile_at<WIDE>(p, i);
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
-            if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
-            if (lane < p.cluster && a_held >= 0) aopt__bar_arrive_at(s.a_empty + 8 * a_held, lane);
+            aopt__tapgemm_free<WIDE>(p, s.w_empty, w_held);
+            aopt__tapgemm_free<!WIDE>(p, s.a_empty, a_held);
         };
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
             aopt__bar_wait(s.a_full + 8 * a_slot, a_phase);
             for (int j = 0; j < p.taps; j++) {
-                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * AOPT__TG_W_BYTES);
+                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * W_BYTES);
                 aopt__bar_wait(s.w_full + 8 * w_slot, w_phase);
                 aopt__wgmma_fence();
 #pragma unroll
                 for (int c = 0; c < AOPT__TG_K / 16; c++) {     /* k16 steps of 32 bytes; addresses in units of 16 */
-                    aopt__wgmma_m64n128k16(acc[0], a + 2 * c, w + 2 * c, keep);
-                    aopt__wgmma_m64n128k16(acc[1], a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
+                    if constexpr (WIDE) aopt__wgmma_m64n256k16(acc, a + 2 * c, w + 2 * c, keep);
+                    else {
+                        aopt__wgmma_m64n128k16(*(float (*)[64])acc, a + 2 * c, w + 2 * c, keep);
+                        aopt__wgmma_m64n128k16(*(float (*)[64])(acc + 64), a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
+                    }
                     keep = 1;
                 }
                 aopt__wgmma_commit();
@@ -1055,7 +1104,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
         store_half();
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_pack<RAW>(p, t, acc, done);
+        aopt__tapgemm_pack<RAW, WIDE>(p, t, acc, done);
         of_done = t;
         halves = 2;
     }
@@ -1068,6 +1117,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
 /* The tap GEMM on Hopper.  Reference: gemm_ref in tests/test_fast.cu.
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.  A cluster is one block or two side by side along n.
+              WIDE: 128 x 256, 64 rows each as m64n256.  A cluster is one block or two below each other, which bring half of w each, for both.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
               tile_rows*128 bytes, a multiple of the swizzle's 1024.  The two blocks of a pair bring half a box each, for both.  Per k64 step of
               1024 clocks a block takes 16 KB of w from L2, and of a 16 KB (one tap) or 7 KB (three taps, tile_rows 32) in a pair, 32 or 13 KB alone.
@@ -1075,9 +1125,9 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
    Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or tile shape.
    Launch     384 threads, clusters of 1 or 2, one block per multiprocessor, up to 227 KB of shared memory.
    RAW        alpha is 1 and there is no bias.
-   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles / cluster times through L2, once from DRAM where the tiles of
-              one wave fit there; w: once; c: written once. */
-template <bool RAW>
+   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles / cluster times through L2 (WIDE: not divided, but half as many n_tiles), once from DRAM where
+              the tiles of one wave fit there; w: once; c: written once. */
+template <bool RAW, bool WIDE>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
 aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
                const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
@@ -1089,7 +1139,7 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
     s.c_stage = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
     s.a_ring = s.c_stage + AOPT__TG_C_BYTES;
     s.w_ring = s.a_ring + p.a_stages * p.a_bytes;
-    s.a_full = s.w_ring + p.w_stages * AOPT__TG_W_BYTES;
+    s.a_full = s.w_ring + p.w_stages * aopt__tg_w_bytes(WIDE);
     s.a_empty = s.a_full + 8 * AOPT__TG_MAX_STAGES;
     s.w_full = s.a_empty + 8 * AOPT__TG_MAX_STAGES;
     s.w_empty = s.w_full + 8 * AOPT__TG_MAX_STAGES;
@@ -1098,19 +1148,19 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp of the cluster */
-            aopt__bar_init(s.w_empty + 8 * i, 8);
+            aopt__bar_init(s.a_empty + 8 * i, WIDE ? 8 : 8 * p.cluster);    /* one arrival per multiplying warp, of the cluster where all of it reads what comes */
+            aopt__bar_init(s.w_empty + 8 * i, WIDE ? 8 * p.cluster : 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     aopt__cluster_sync();
     if (group > 0) {                                    /* 128 sums, 64 packed ones and 40 more.  256*232 + 128*40 = 384*168, what the launch gave: more would wait forever */
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-        aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
+        aopt__tapgemm_multiply<RAW, WIDE>(p, s, &map_c, group);
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
-        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+        if (threadIdx.x == 0) aopt__tapgemm_load_a<WIDE>(p, s, &map_a);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w<WIDE>(p, s, &map_w);
     }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
@@ -1945,7 +1995,11 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
     const uint32_t at_line = (uint32_t)((lane & 15) * ROW + (4 * warp ^ (lane & 7)) * 16),
                    at_last = M == 6 ? at_line + (K16 - 1) * 16 * ROW : (uint32_t)(((K16 - 1) * 16 + (lane & 3)) * ROW + (4 * warp ^ (lane & 3)) * 16);
     for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x) {
-        const int t = item % tiles, y0 = t / tiles_x * M, x0 = t % tiles_x * M, first = item / tiles * FRAMES - a.front;
+        int y0, x0, first;                                          /* found anew where they are asked for: registers are scarce before */
+        const auto find = [&]() {
+            const int i = (int)aopt__opaque32((uint32_t)item), in_group = i % tiles;
+            y0 = in_group / tiles_x * M; x0 = in_group % tiles_x * M; first = i / tiles * FRAMES - a.front;
+        };
         for (int c0 = 0; c0 < C; c0 += WIDTH) {
             float o[4][OCTETS][2][M];                               /* 8 channels each, rows, the lane's two of 8 channels, x */
 #pragma unroll
@@ -1977,6 +2031,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                     }
                 }
             }
+            find();
             const int c = c0 + 32 * warp + lane % 4 * 2;
             float2 bias[4];
 #pragma unroll
@@ -2020,6 +2075,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
             }
         }
         if (!a.r) continue;
+        find();
         __syncthreads();                                            /* before the sums are written again, others follow in step() */
         for (int i = id; i < FRAMES * M * M; i += THREADS) {
             const int y = y0 + i / M % M, x = x0 + i % M, frame = first + i / (M * M);
@@ -2637,35 +2693,42 @@ static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, co
     return AOPT_OK;
 }
 
-/* Whether `cluster` blocks that follow each other along n can share out a box of a: its frames or, if it is one frame, its rows. */
-static int aopt__tapgemm_shares(const aopt_tapgemm *g, int tile_rows, int cluster)
+/* Wide tiles read a sixth less of shared memory; a tile of columns that is not full would waste more. */
+static bool aopt__tapgemm_wide(const aopt_tapgemm *g) { return g->n % aopt__tg_n(true) == 0; }
+/* Blocks of a cluster: two if they can share out a box of a, its frames or, if it is one frame, its rows; wide, if there are two tiles of rows. */
+static int aopt__tapgemm_cluster(const aopt_tapgemm *g, bool wide, const aopt_tapgemm_plan *plan, int m_tiles)
 {
-    const int box_frames = 256 / tile_rows + g->taps - 1;
-    return aopt__div_up(g->n, AOPT__TG_N) % cluster == 0 && (box_frames == 1 || box_frames % cluster == 0);
+    const int box_frames = aopt__tg_m(wide) / plan->tile_rows + g->taps - 1;
+    if (plan->grid % 2) return 1;
+    if (wide) return m_tiles > 1 ? 2 : 1;
+    return aopt__div_up(g->n, aopt__tg_n(wide)) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
 }
 /* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
    deepest rings that fit beside the staging tile. */
-static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
+static void aopt__tapgemm_plan(const aopt_tapgemm *g, bool wide, aopt_tapgemm_plan *plan)
 {
+    const int tile_m = aopt__tg_m(wide), w_bytes = aopt__tg_w_bytes(wide);
     int64_t best = INT64_MAX;
     int rows, box_frames, room;
     if (plan->tile_rows == 0)
-        for (rows = 32; rows <= 256; rows *= 2) {
-            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
-            if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
+        for (rows = 32; rows <= tile_m; rows *= 2) {
+            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, tile_m / rows);
+            if (rows == tile_m && g->taps > 1) break;   /* the box would hold taps whole tiles: no room for a ring */
             if (tiles < best) { best = tiles; plan->tile_rows = rows; }
         }
-    box_frames = 256 / plan->tile_rows + g->taps - 1;
+    if (plan->tile_rows > tile_m) plan->tile_rows = tile_m;
+    box_frames = tile_m / plan->tile_rows + g->taps - 1;
     room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
     if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
     room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
-    if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
+    if (plan->w_stages == 0) plan->w_stages = room / w_bytes < AOPT__TG_MAX_STAGES ? room / w_bytes : AOPT__TG_MAX_STAGES;
 }
 
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[3], aopt_error *err)
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, bool wide, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[3], aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
+    const int box_frames = aopt__tg_m(wide) / plan->tile_rows + g->taps - 1, shares = wide ? 1 : cluster;         /* of a box of a */
+    const int half = aopt__tg_m(wide) / 2, store_rows = plan->tile_rows < half ? plan->tile_rows : half;
     const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row;
     const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
@@ -2673,10 +2736,10 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
-                              box_frames == 1 ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / shares : plan->tile_rows,
+                              box_frames == 1 ? 1 : box_frames / shares, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, 128, 1, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, half / store_rows, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
@@ -2694,28 +2757,30 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     if (g.taps == 1 && g.a_frame == g.rows * g.a_row && g.c_frame == g.rows * g.c_row) { g.rows *= g.frames; g.frames = 1; }      /* one long matrix */
     memset(&plan, 0, sizeof plan);
     if (wanted) plan = *wanted;
-    aopt__tapgemm_plan(&g, &plan);
-    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
+    const bool wide = aopt__tapgemm_wide(&g);
+    aopt__tapgemm_plan(&g, wide, &plan);
+    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = aopt__tg_m(wide) / plan.tile_rows;
     box_frames = p.tile_frames + g.taps - 1;
     p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
-    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
+    p.n_tiles = (int)aopt__div_up(g.n, aopt__tg_n(wide));
     p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
-    p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
-    p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
+    p.m_tiles = p.row_tiles * (int)aopt__div_up(g.frames, p.tile_frames);
+    p.cluster = aopt__tapgemm_cluster(&g, wide, &plan, p.m_tiles);
+    p.tiles = (int)(g.batch * p.n_tiles * (wide ? aopt__div_up(p.m_tiles, p.cluster) * p.cluster : p.m_tiles));
     p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
-    p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
     p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
-    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * aopt__tg_w_bytes(wide);
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
+    if ((st = aopt__tapgemm_maps(&g, wide, &plan, p.cluster, map, err)) != AOPT_OK) return st;
     if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
-    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
+    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? (wide ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>)
+                                                                                                              : (wide ? aopt_k_tapgemm<false, true> : aopt_k_tapgemm<false, false>);
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
     cudaLaunchAttribute cluster = {};
     cudaLaunchConfig_t launch = {};
