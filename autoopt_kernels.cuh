@@ -1650,7 +1650,7 @@ static __device__ __forceinline__ void aopt__wino_finish(const char *res, int by
 /* Threads of a block: with M = 6 its 50 KB of products and residual let four blocks share a multiprocessor. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_threads() { return M == 6 ? 128 : 256; }
 
-/* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
+/* Tiles of 4, and with ACT of 6.  Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
    Launch     blocks (32, warps, tiles) of 256 or 128: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
               Products and residual, 52 KB (M = 6: 50), arrive by asynchronous copies; three blocks (M = 6: four) to a multiprocessor overlap copies with
               arithmetic.  Squares are added up for 16 or 12 positions at a time.
@@ -1730,6 +1730,216 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
             const float r = aopt__patch_norm(part[k], sum_sq[k], sqrt_c);
             const int p = (int)threadIdx.x, i = k * R + p / M, j = p % M;
             if (threadIdx.y == 0 && p < R * M && tile < tiles && M * ty + i < H && M * tx + j < W) a.r[(f * H + M * ty + i) * W + M * tx + j] = r;
+        }
+    }
+}
+
+/* Row k of A^T, the column of one product: its point to the power k; infinity counts in the last row alone. */
+template <int M> static __device__ __forceinline__ float aopt__wino_at_entry(int k, int product)
+{
+    if (product == 0 || product == M + 1) return k == (product ? M - 1 : 0) ? 1.0f : 0.0f;
+    const float size = product < 3 ? aopt__wino_power<M>(0, 1) : product < 5 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1), point = product & 1 ? size : -size;
+    float power = 1.0f;
+    for (int i = 0; i < k; i++) power *= point;
+    return power;
+}
+/* Two coefficients as fp16, or what that rounding has left of them. */
+static __device__ __forceinline__ uint32_t aopt__wino_fp16_parts(const float (&v)[2], bool rest)
+{
+    union { uint32_t bits; __half h[2]; } u;
+    for (int i = 0; i < 2; i++) {
+        const __half h = __float2half_rn(v[i]);
+        u.h[i] = rest ? __float2half_rn(v[i] - __half2float(h)) : h;
+    }
+    return u.bits;
+}
+
+/* ---- tiles of 6 without an activation ---- */
+
+/* A^T along H and W at once, [36 rows: positions][64 products], times SCALE, as fragments of m16n8k16: fp16 values and what their rounding has left, 22 bits together;
+   SCALE keeps the largest, 917, finite and both above the subnormals.  TILES of 16 rows for each K16 products: rows 0..15; their remainders; rows 16..31; their
+   remainders; rows 32..35 and, 8 below, their remainders. */
+enum { AOPT__WINO_OUTPUT6_K16 = 4, AOPT__WINO_OUTPUT6_TILES = 5, AOPT__WINO_OUTPUT6_FRAGMENTS = 4 * AOPT__WINO_OUTPUT6_K16 * AOPT__WINO_OUTPUT6_TILES, AOPT__WINO_OUTPUT6_SCALE = 64 };
+/* The positions (y, x) of the rows, so that those of a thread, 8 apart, have one distance: 8k + i is (k, i), from i = 6 on (i - 2, k); the last four are the corner. */
+static __device__ __forceinline__ int aopt__wino_output6_y(int row) { return row >= 32 ? 4 + (row - 32) / 2 : row % 8 < 6 ? row / 8 : row % 8 - 2; }
+static __device__ __forceinline__ int aopt__wino_output6_x(int row) { return row >= 32 ? 4 + row % 2 : row % 8 < 6 ? row % 8 : row / 8; }
+/* Register `fragment` of `lane`. */
+static __device__ __forceinline__ uint32_t aopt__wino_output6_fragment(int fragment, int lane)
+{
+    const int tile = fragment / 4 % AOPT__WINO_OUTPUT6_TILES, lower = fragment & 1, row = tile == 4 ? 32 + lane / 4 : tile / 2 * 16 + 8 * lower + lane / 4;
+    float v[2];
+    for (int i = 0; i < 2; i++) {
+        const int k = fragment / 4 / AOPT__WINO_OUTPUT6_TILES * 16 + (fragment & 2) * 4 + lane % 4 * 2 + i;
+        v[i] = row < 36 ? AOPT__WINO_OUTPUT6_SCALE * aopt__wino_at_entry<6>(aopt__wino_output6_y(row), k / 8) * aopt__wino_at_entry<6>(aopt__wino_output6_x(row), k % 8) : 0.0f;
+    }
+    return aopt__wino_fp16_parts(v, tile == 4 ? lower : tile & 1);
+}
+
+/* RESULTS: the line of a slot where the residual, then y starts. */
+template <bool RESIDUAL> struct aopt__wino_output6 {
+    enum { WARPS = 4, BLOCKS = 3, LINES = RESIDUAL ? 100 : 64, RESULTS = RESIDUAL ? 64 : 0, ROW = 64 * WARPS, SLOT = LINES * ROW, SLOTS = RESIDUAL ? 3 : 4, SHARED = SLOTS * SLOT };
+};
+/* Reference: wino_output_ref in tests/test_fast.cu.  Products and coefficients of 22 bits exact, sums f32, one rounding; r from the rounded values.
+   Launch     persistent blocks of 4 warps, three to a multiprocessor, 128 channels of a tile of a frame at a time, 32 a warp.  Tensor cores make all of A^T m A, a lane
+              having rows lane/4 + 8i and 8 channels.  Products and residual, 100 lines of 256 bytes (64 without one), come through a ring of slots in shared memory
+              that runs on from tile to tile; a slot is filled anew once all have come to the next.  Results take the place of the residual, without one of the
+              products, and leave from there in whole lines.  The 16-byte chunks of a line are permuted, so that banks do not collide.  With a residual
+              three blocks fill the 228 KB of a multiprocessor to the byte: no static shared memory.
+   Traffic    the products, the residual and y, each once: 3.6*C + 2*C + 2*C bytes a position. */
+template <bool RESIDUAL>
+__global__ void __launch_bounds__(32 * aopt__wino_output6<RESIDUAL>::WARPS, aopt__wino_output6<RESIDUAL>::BLOCKS) aopt_k_wino_output6(const aopt_wino_output a, float sqrt_c)
+{
+    typedef aopt__wino_output6<RESIDUAL> of;
+    enum { M = 6, WARPS = of::WARPS, THREADS = 32 * WARPS, WIDTH = THREADS, ROW = of::ROW, CHUNKS = ROW / 16, SLOT = of::SLOT, SLOTS = of::SLOTS, OCTET = 8 * ROW, RESULTS = of::RESULTS * ROW,
+           TILES = AOPT__WINO_OUTPUT6_TILES, K16 = AOPT__WINO_OUTPUT6_K16 };
+    extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][LINES] lines */
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles_y = (H + M - 1) / M;
+    const int id = (int)threadIdx.x, lane = id & 31, warp = id >> 5, row = lane / 4;
+    const int chunk = id % CHUNKS, line = id / CHUNKS;              /* that a thread copies, of 8 lines at once */
+    const uint32_t copied = (uint32_t)(line * ROW + (chunk ^ line) * 16);
+
+    struct item { int f, y, x; int64_t first; } in, out;            /* what is fetched next and what is made: frame, row and column of tiles, the tile's first position */
+    const auto item_at = [&](int i) {
+        item at;
+        at.x = i % tiles_x; at.y = i / tiles_x % tiles_y; at.f = i / tiles_x / tiles_y;
+        at.first = ((int64_t)at.f * H + M * at.y) * W + M * at.x;
+        return at;
+    };
+    const item step_of = item_at((int)gridDim.x);
+    const auto advance = [&](item &at) {
+        at.x += step_of.x; at.y += step_of.y; at.f += step_of.f; at.first += step_of.first;
+        if (at.x >= tiles_x) { at.x -= tiles_x; at.y++; at.first += M * (W - tiles_x); }
+        if (at.y >= tiles_y) { at.y -= tiles_y; at.f++; at.first -= (int64_t)(M * tiles_y - H) * W; }
+    };
+    /* Of the thread's positions in a tile: the bytes from the tile's first one to its own, from each of four to the next, and, of the lines 0..3, to the fifth. */
+    const bool down = line < 6;                                     /* from one to the next */
+    const uint32_t pixel = (uint32_t)C * 2, pitch = (uint32_t)W * pixel, step = down ? pitch : pixel;
+    const uint32_t begin = down ? (uint32_t)line * pixel : (uint32_t)(line - 2) * pitch, end = (uint32_t)(4 + line / 2) * pitch + (uint32_t)(4 + line % 2) * pixel;
+    /* Of the four those that exist, or more; of the fifth whether it does. */
+    const auto count = [&](const item &at) { return M * (down ? at.x : at.y) + (down ? line : line - 2) < (down ? W : H) ? (down ? H : W) - M * (down ? at.y : at.x) : 0; };
+    const auto last = [&](const item &at) { return (int)(line < 4) & (int)(M * at.y + 4 + line / 2 < H) & (int)(M * at.x + 4 + line % 2 < W); };
+
+    in = out = item_at((int)blockIdx.x);
+    int c_in = 0, slot_in = 0, slot_out = 0;
+    const int64_t plane = aopt__opaque(a.frames * tiles_y * tiles_x * C * 2);
+    const char *from = (const char *)a.m + line * plane + (int64_t)(int)blockIdx.x * pixel;
+    const auto fetch = [&]() {
+        if (in.f < (int)a.frames) {
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)slot_in + copied;
+            const int ch = c_in + chunk * 8, bytes = ch < C ? 16 : 0, c = bytes ? ch : 0;
+            const char *p = from + (uint32_t)c * 2;
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                aopt__copy16(to + i * OCTET, p, bytes);
+                p += 8 * plane;
+            }
+            if (RESIDUAL) {
+                const int n = count(in);
+                const char *const tile = (const char *)(a.residual + in.first * C + c);
+                p = tile + begin;
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    if (i < n) aopt__copy16(to + RESULTS + i * OCTET, p, bytes);
+                    p += step;
+                }
+                if (last(in)) aopt__copy16(to + RESULTS + 4 * OCTET, tile + end, bytes);
+            }
+            c_in += WIDTH;
+            if (c_in >= C) {
+                c_in = 0;
+                from += (int64_t)(int)gridDim.x * pixel;
+                advance(in);
+            }
+        }
+        aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
+        slot_in = slot_in + SLOT == SLOTS * SLOT ? 0 : slot_in + SLOT;
+    };
+
+#pragma unroll 1
+    for (int s = 0; s < SLOTS - 1; s++) fetch();
+    uint32_t at[K16][TILES][4];
+    {
+        uint32_t *const table = (uint32_t *)(stage + (SLOTS - 1) * SLOT);       /* where nothing arrives before the first step */
+#pragma unroll 1
+        for (int i = id; i < 32 * AOPT__WINO_OUTPUT6_FRAGMENTS; i += THREADS) table[i] = aopt__wino_output6_fragment(i / 32, i % 32);
+        __syncthreads();
+#pragma unroll
+        for (int i = 0; i < AOPT__WINO_OUTPUT6_FRAGMENTS; i++) at[i / 4 / TILES][i / 4 % TILES][i % 4] = table[32 * i + lane];
+    }
+    const float alpha = a.alpha * (1.0f / AOPT__WINO_OUTPUT6_SCALE);
+    const uint32_t at_line = (uint32_t)((lane & 15) * ROW + ((4 * warp + lane / 16) ^ (lane & 7)) * 16);        /* for ldmatrix: 16 products, chunks 4*warp and the next */
+    const int word = row * ROW + ((4 * warp) ^ row) * 16 + lane % 4 * 4;                                        /* chunk 4*warp of the lane's rows */
+    for (; out.f < (int)a.frames; advance(out)) {
+        float ss[TILES];                                            /* squares of rows lane/4 + 8i */
+#pragma unroll
+        for (int i = 0; i < TILES; i++) ss[i] = 0.0f;
+        for (int c0 = 0; c0 < C; c0 += WIDTH) {
+            float o[4][3][4];                                       /* 8 channels each */
+#pragma unroll
+            for (int i = 0; i < 48; i++) o[i / 12][i / 4 % 3][i % 4] = 0.0f;
+            aopt__copy_wait<SLOTS - 2>();
+            __syncthreads();                                        /* all threads' copies are there, and all have read the slot before, which is filled anew */
+            fetch();
+            unsigned char *const slot = stage + slot_out;
+            slot_out = slot_out + SLOT == SLOTS * SLOT ? 0 : slot_out + SLOT;
+            const uint32_t from = (uint32_t)__cvta_generic_to_shared(slot) + at_line;
+#pragma unroll
+            for (int k = 0; k < K16; k++) {
+                uint32_t b[2][4];
+#pragma unroll
+                for (int j = 0; j < 2; j++) aopt__ldmatrix_x4_trans((from ^ 32 * j) + k * 16 * ROW, b[j]);
+#pragma unroll
+                for (int i = 0; i < TILES; i++)
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        const uint32_t lines[2] = { b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1] };
+                        aopt__mma_m16n8k16(o[j][i / 2], at[k][i], lines);
+                    }
+            }
+            __syncwarp();                                           /* the warp's chunks of the products may be written over */
+            const int c = c0 + 32 * warp + lane % 4 * 2;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const float2 bias = c + 8 * j < C ? *(const float2 *)(a.bias + c + 8 * j) : make_float2(0.0f, 0.0f);
+                unsigned char *const mine = slot + RESULTS + (word ^ 16 * j);
+#pragma unroll
+                for (int i = 0; i < TILES; i++) {
+                    if (i == 4 && lane >= 16) break;
+                    const float *const v = i < 4 ? &o[j][i / 2][i % 2 * 2] : o[j][2];
+                    const float2 e = RESIDUAL ? aopt__load2(mine + i * OCTET) : make_float2(0.0f, 0.0f);
+                    const __half2 h = __floats2half2_rn(fmaf(i < 4 ? v[0] : v[0] + v[2], alpha, bias.x + e.x), fmaf(i < 4 ? v[1] : v[1] + v[3], alpha, bias.y + e.y));
+                    const float2 f = __half22float2(h);
+                    *(__half2 *)(mine + i * OCTET) = h;
+                    ss[i] = fmaf(f.x, f.x, fmaf(f.y, f.y, ss[i]));
+                }
+            }
+            const bool sums = a.r && c0 + WIDTH >= C;
+            const int me = sums ? (int)aopt__opaque32((uint32_t)id) : 0;        /* what follows from it is made here, not kept */
+            float *const sum = (float *)(slot + 40 * ROW);          /* of row 16i + k and a warp: in line 40 + i, where products of that warp alone were */
+            if (sums) {
+                float *const mine = sum + me / 32 * 16 + me % 32 / 4;
+#pragma unroll
+                for (int i = 0; i < TILES; i++) {
+                    ss[i] += __shfl_xor_sync(0xffffffffu, ss[i], 1);
+                    ss[i] += __shfl_xor_sync(0xffffffffu, ss[i], 2);
+                    if (me % 4 == 0) mine[i / 2 * (ROW / 4) + i % 2 * 8] = ss[i];
+                }
+            }
+            __syncthreads();
+            const int ch = c0 + chunk * 8, n = ch < C ? count(out) : 0;
+            char *const tile = (char *)(a.y + out.first * C + ch), *to = tile + begin;
+#pragma unroll
+            for (int i = 0; i < TILES; i++) {
+                if (i == 4) to = tile + end;
+                if (i < 4 ? i < n : ch < C && last(out)) *(uint4 *)to = *(const uint4 *)(slot + RESULTS + copied + i * OCTET);
+                to += step;
+            }
+            if (sums && me < M * M) {
+                const int y = aopt__wino_output6_y(me), x = aopt__wino_output6_x(me);
+                float total = 0.0f;
+                for (int k = 0; k < WARPS; k++) total += sum[me / 16 * (ROW / 4) + 16 * k + me % 16];
+                if (M * out.y + y < H && M * out.x + x < W) a.r[out.first + (int64_t)y * W + x] = aopt__norm_factor(total, sqrt_c);
+            }
         }
     }
 }
@@ -1853,15 +2063,6 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     }
 }
 
-/* Row k of A^T, the column of one product: its point to the power k; infinity counts in the last row alone. */
-template <int M> static __device__ __forceinline__ float aopt__wino_at_entry(int k, int product)
-{
-    if (product == 0 || product == M + 1) return k == (product ? M - 1 : 0) ? 1.0f : 0.0f;
-    const float size = product < 3 ? aopt__wino_power<M>(0, 1) : product < 5 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1), point = product & 1 ? size : -size;
-    float power = 1.0f;
-    for (int i = 0; i < k; i++) power *= point;
-    return power;
-}
 /* A^T along time and along H at once, [4*M rows: frame, line][6*N products of a column], times SCALE, as fragments of m16n8k16: fp16 values and what their rounding has left,
    22 bits together; SCALE keeps both above the subnormals.  TILES of 16 rows for each K16 products: rows 0..15; their remainders; M = 6: rows 16..23 and their remainders. */
 template <int M> struct aopt__wino_time_rows { enum { TILES = M / 2, K16 = 3, FRAGMENTS = K16 * TILES * 4, SCALE = 512 }; };
@@ -1870,15 +2071,12 @@ template <int M> static __device__ __forceinline__ uint32_t aopt__wino_time_frag
 {
     enum { N = M + 2, TILES = aopt__wino_time_rows<M>::TILES };
     const int tile = fragment / 4 % TILES, lower = fragment & 1, row = tile == 2 ? 16 + lane / 4 : 8 * lower + lane / 4, rest = tile == 2 ? lower : tile;
-    union { uint32_t bits; __half h[2]; } u;
-    u.bits = 0;
+    float v[2];
     for (int i = 0; i < 2; i++) {
         const int k = fragment / 4 / TILES * 16 + (fragment & 2) * 4 + lane % 4 * 2 + i;
-        const float v = k < AOPT__WINO_TIME_N * N ? aopt__wino_time_rows<M>::SCALE * aopt__wino_at_entry<AOPT__WINO_TIME_M>(row / M, k / N) * aopt__wino_at_entry<M>(row % M, k % N) : 0.0f;
-        const __half h = __float2half_rn(v);
-        u.h[i] = rest ? __float2half_rn(v - __half2float(h)) : h;
+        v[i] = k < AOPT__WINO_TIME_N * N ? aopt__wino_time_rows<M>::SCALE * aopt__wino_at_entry<AOPT__WINO_TIME_M>(row / M, k / N) * aopt__wino_at_entry<M>(row % M, k % N) : 0.0f;
     }
-    return u.bits;
+    return aopt__wino_fp16_parts(v, rest);
 }
 /* SCALE * A^T along time and H of two columns of a tile, 8 channels: o[column][rows lane/4 + 8i][channels 2*(lane%4), +1].  from, last: where the lane's line of the first and of
    the last 16 products starts in shared memory, lanes 16 on for the second column; BYTES: from line to line. */
@@ -2521,7 +2719,8 @@ static dim3 aopt__patch_block(int C, int threads)
 template <int M> static void aopt__wino_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
 {
     enum { PRODUCTS = (M + 2) * (M + 2), ROW = 4 * aopt__wino_threads<M>() };
-    void (*const kernel)(aopt_wino_output, float) = a->gamma ? aopt_k_wino_output<true, M> : aopt_k_wino_output<false, M>;
+    void (*kernel)(aopt_wino_output, float) = aopt_k_wino_output<true, M>;
+    if constexpr (M == 4) if (!a->gamma) kernel = aopt_k_wino_output<false, M>;
     const dim3 block = aopt__patch_block(a->C, aopt__wino_threads<M>()), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (PRODUCTS + M * M) * ROW);
     kernel<<<grid, block, (a->residual ? PRODUCTS + M * M : PRODUCTS) * ROW, stream>>>(*a, sqrtf((float)a->norm_c));
@@ -2561,6 +2760,14 @@ template <int M> static void aopt__wino_time_output_launch(const aopt_wino_outpu
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     const dim3 grid((unsigned)(groups * tiles < most ? groups * tiles : most));
     kernel<<<grid, THREADS, SMEM, stream>>>(*a, (int)groups, sqrtf((float)a->norm_c));
+}
+template <bool RESIDUAL> static void aopt__wino_output6_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
+{
+    enum { THREADS = 32 * aopt__wino_output6<RESIDUAL>::WARPS, SMEM = aopt__wino_output6<RESIDUAL>::SHARED };
+    const int64_t items = a->frames * tiles, most = (int64_t)aopt__multiprocessors() * aopt__wino_output6<RESIDUAL>::BLOCKS;
+    const dim3 grid((unsigned)(items < most ? items : most));
+    cudaFuncSetAttribute(aopt_k_wino_output6<RESIDUAL>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
+    aopt_k_wino_output6<RESIDUAL><<<grid, THREADS, SMEM, stream>>>(*a, sqrtf((float)a->norm_c));
 }
 
 template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double (&g)[M + 2][3], double (&bt)[M + 2][M + 2])
@@ -3074,8 +3281,10 @@ AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStrea
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
     if (a->time_tile) { if (a->tile == 6) aopt__wino_time_output_launch<6>(a, tiles, stream); else aopt__wino_time_output_launch<4>(a, tiles, stream); }
-    else if (a->tile == 6) aopt__wino_output_launch<6>(a, tiles, stream);
-    else aopt__wino_output_launch<4>(a, tiles, stream);
+    else if (a->tile == 4) aopt__wino_output_launch<4>(a, tiles, stream);
+    else if (a->gamma) aopt__wino_output_launch<6>(a, tiles, stream);
+    else if (a->residual) aopt__wino_output6_launch<true>(a, tiles, stream);
+    else aopt__wino_output6_launch<false>(a, tiles, stream);
     return aopt__launched("Winograd output", err);
 }
 
