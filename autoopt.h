@@ -688,11 +688,14 @@ AOPT_API int aopt_cuda_has_wgmma(void);
    c     fp16 [batch][frames][rows] rows of n elements, c_row apart, frames c_frame apart or, 0, following each other; elements from n to the next multiple of 8 may become anything finite
    bias  f32 [n], or NULL
    Any frames, rows, n, k >= 1.  Frames hold their rows.  a_row, w_row, c_row, frame and batch strides (unused where batch is 1) are multiples of 8, pointers of
-   16 bytes.  One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, two frames of history first. */
+   16 bytes.  One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, two frames of history first.
+   a_last  NULL, or where the last taps - 1 frames of a lie, and a_first, where the first do, NULL for zeros: fp16 [batch][taps - 1][rows] rows, without gaps;
+           a holds the frames between them, if any: so the last frames of one call are the first of the next without a copy */
 typedef struct aopt_tapgemm {
     int64_t batch, frames, rows, n, k;
     int taps;
     const struct __half *a; int64_t a_row, a_frame, a_batch;
+    const struct __half *a_first, *a_last;
     const struct __half *w; int64_t w_row, w_batch;
     struct __half *c; int64_t c_row, c_frame, c_batch;
     float alpha;
@@ -780,6 +783,10 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
    front      with a time tile: 1 to 3 zero frames before the first, at the start of a clip only.  In the input also below 0: of `frames` frames the first
               -front are read, but the first tile of time starts after them; one must be left.  A cut changes no bits where front and the frames before it
               are whole tiles of time.
+   v_last     NULL, or, without a time tile, where the last two frames go, fp16 [n*n][2][tiles][C] (a single one into the second place): v then has no history and
+              is [n*n][frames - 2][tiles][C]; for a_first and a_last of the GEMM
+   tail       with a time tile, in each call: NULL, or where the frames of x, y or the residual from `tail_at` on lie instead, so that the last two of a chunk
+              become the history of the next without a copy
    All on the device; tile = m; frames up to 65533.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed
    AOPT_E_UNSUPPORTED, input with a time tile: a block cannot have the 91 KB (m = 6: 191 KB) of shared memory that it needs */
 typedef struct aopt_wino_input {
@@ -788,6 +795,9 @@ typedef struct aopt_wino_input {
     struct __half *v;
     int64_t frames, H, W;
     int C, tile, time_tile, front;
+    const struct __half *tail;
+    int64_t tail_at;
+    struct __half *v_last;
 } aopt_wino_input;
 typedef struct aopt_wino_output {
     const struct __half *m;
@@ -799,6 +809,9 @@ typedef struct aopt_wino_output {
     int64_t frames, H, W;
     int C, norm_c, tile, time_tile, front;
     const float *gamma;
+    const struct __half *residual_tail;
+    struct __half *y_tail;
+    int64_t tail_at;
 } aopt_wino_output;
 AOPT_API aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, struct CUstream_st *stream, aopt_error *err);
 AOPT_API aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, struct CUstream_st *stream, aopt_error *err);
@@ -828,7 +841,8 @@ AOPT_API aopt_status aopt_cuda_upsample_gemm(struct cublasContext *blas, const s
    shortcut   fp16 [.][H][W][shortcut_c], the stage's input, or NULL.  The official DupUp3D as an index: output frame f is
               phase u = (f + skip) % factor_t of input frame (f + skip) / factor_t, and channel o of pixel (y, x) is, of pixel
               (y/2, x/2), channel o (ratio 1: as many input channels) or 2*o + (factor_t == 2 ? u : y%2) (ratio 2: twice as many)
-   skip       factor_t - 1 in the chunk that starts a clip, else 0 */
+   skip       factor_t - 1 in the chunk that starts a clip, else 0
+   y_tail     NULL, or where frames of y from tail_at on go instead */
 typedef struct aopt_upsample_output {
     const struct __half *m;
     float alpha;
@@ -840,6 +854,8 @@ typedef struct aopt_upsample_output {
     float *r;
     int64_t frames, H, W;
     int C, norm_c, tile;
+    struct __half *y_tail;
+    int64_t tail_at;
 } aopt_upsample_output;
 AOPT_API aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, struct CUstream_st *stream, aopt_error *err);
 

@@ -877,6 +877,7 @@ enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 3
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
     int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
+    int frames, zeros;                  /* frames: of c, where a's first and last frames lie elsewhere, else 0; zeros: the first are zeros */
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
@@ -905,8 +906,10 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all. */
-static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  A box is one copy, or where
+   a's first and last frames lie elsewhere a copy for each frame; past the last two, as for zeros, it asks for a frame that is not there. */
+static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, const CUtensorMap *map_first,
+                                                            const CUtensorMap *map_last)
 {
     const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
     int slot = 0; uint32_t phase = 1;
@@ -916,7 +919,16 @@ static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_
             const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
             aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
-            if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
+            if (p.frames) {
+                for (int j = 0; j < p.part_frames; j++) {
+                    const int f = t.frame + frame + j, ends = p.taps - 1;
+                    const CUtensorMap *const from = f < ends ? map_first : f < p.frames ? map : map_last;
+                    const int at = f < ends ? (p.zeros ? ends : f) : f < p.frames ? f - ends : f - p.frames;
+                    const uint32_t frame_to = to + (uint32_t)(j * p.tile_rows * AOPT__TG_ROW);
+                    if (p.cluster > 1) aopt__tma_load_all(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch, (1 << p.cluster) - 1);
+                    else aopt__tma_load(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch);
+                }
+            } else if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
             else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
             aopt__ring_next(slot, phase, p.a_stages);
         }
@@ -1066,8 +1078,8 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
               one wave fit there; w: once; c: written once. */
 template <bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
-aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
-               const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
+aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_first, const __grid_constant__ CUtensorMap map_last,
+               const __grid_constant__ CUtensorMap map_w, const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
@@ -1096,7 +1108,7 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a);
+        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a, &map_first, &map_last);
         else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
     }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
@@ -1382,10 +1394,12 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
     const int c = c0 + warp % SLICES * SLICE + V * lane, tx = tx0 + warp / SLICES;
     const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
     const bool mine = c < C && tx < tiles_x;
-    const int64_t f = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
-    const __half *x = f >= 2 ? a.x + (f - 2) * P * C : a.history ? a.history + f * P * C : a.x;
-    const float *r = !NORM ? NULL : f >= 2 ? a.r + (f - 2) * P : a.history ? a.r_history + f * P : a.r;
-    const int H_in = f >= 2 || a.history ? H : 0;                   /* no history: every row is outside */
+    const int64_t f = (int64_t)blockIdx.z - (a.v_last ? 0 : 2), P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
+    const __half *const frame = f >= 0 ? a.x + f * P * C : a.history ? a.history + (f + 2) * P * C : NULL, *const x = frame ? frame : a.x;
+    const float *r = !NORM ? NULL : f >= 0 ? a.r + f * P : a.history ? a.r_history + (f + 2) * P : a.r;
+    const bool last = a.v_last && f >= a.frames - 2;
+    const int frames_of_v = last ? 2 : (int)a.frames + (a.v_last ? -2 : 2);
+    const int H_in = frame ? H : 0;                                 /* no history: every row is outside */
 
     const auto fetch = [&](int g) {                                 /* rows Mg+1 .. Mg+M into their slot */
         const int slot = (g + STAGES) % STAGES;
@@ -1417,7 +1431,7 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
     float gamma[V], row[N][V][N];
 #pragma unroll
     for (int i = 0; i < V; i++) gamma[i] = NORM && mine ? a.gamma[c + i] : 1.0f;
-    __half *v = a.v + (f * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
+    __half *v = (last ? a.v_last : a.v) + ((last ? f + 2 - a.frames : a.v_last ? f : f + 2) * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) fetch(ty0 - 1 + s);
     for (int g = ty0 - 1; g < ty1; g++) {
@@ -1428,7 +1442,7 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
         __syncthreads();
         fetch(g + STAGES - 1);                                      /* into the slot that all have just left */
         if (g >= ty0 && mine) {
-            const uint32_t plane = aopt__opaque32((uint32_t)((a.frames + 2) * tiles * C * 2));
+            const uint32_t plane = aopt__opaque32((uint32_t)(frames_of_v * tiles * C * 2));
 #pragma unroll
             for (int i = 0; i < M; i++) aopt__wino_row<NORM, M, V>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
 #pragma unroll
@@ -1705,7 +1719,7 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     if (threadIdx.x < FRAMES) {
         const int64_t f = AOPT__WINO_TIME_M * group + (int)threadIdx.x - 2 - a.front;
         const bool in = f < a.frames && (f >= 0 || (f >= -2 && a.history));
-        x[threadIdx.x] = !in ? NULL : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
+        x[threadIdx.x] = !in ? NULL : f >= a.tail_at ? a.tail + f * P * C : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
         r[threadIdx.x] = !in ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
     }
     __syncthreads();
@@ -1885,7 +1899,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                 }
             } else {                                                /* frames 0, 2, 1, 3 */
                 const int j = step_in - N, f = frame_in + (j & 1) * 2 + j / 2, rows = f >= 0 && f < (int)a.frames && in ? H - y_in : 0, columns = W - x_in;
-                const __half *const corner = a.residual + (((int64_t)f * H + y_in) * W + x_in) * C + c_in + id % LANES * 8;
+                const __half *const corner = (f >= a.tail_at ? a.residual_tail : a.residual) + (((int64_t)f * H + y_in) * W + x_in) * C + c_in + id % LANES * 8;
 #pragma unroll
                 for (int i = 0; i < (M * M + 7) / 8; i++) {
                     const int q = line_in + 8 * i, y = q / M, x = q % M;
@@ -1960,7 +1974,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                 }
                 const int frame = first + 2 * pair + h;
                 const int rows = c < C && frame >= 0 && frame < (int)a.frames ? H - y0 : 0;
-                char *const to = (char *)(a.y + (((int64_t)frame * H + y0) * W + x0) * C + c);
+                char *const to = (char *)((frame >= a.tail_at ? a.y_tail : a.y) + (((int64_t)frame * H + y0) * W + x0) * C + c);
                 aopt__wino_time_finish<RESIDUAL, M>(res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], part[warp][h], c0 > 0);
             }
         }
@@ -2078,7 +2092,7 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
 #pragma unroll
         for (int s = 0; s < 4; s++) { const float2 e = aopt__load2(mine + (1 + s) * AOPT__PATCH_ROW); top[s] = make_float2(mid.x + e.x, mid.y + e.y); }
         const int line = (int)aopt__opaque(2 * W * C);
-        __half *out = a.y + ((f * 2 * H + y0) * 2 * W + x0) * C + c;
+        __half *out = (f >= a.tail_at ? a.y_tail : a.y) + ((f * 2 * H + y0) * 2 * W + x0) * C + c;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const float2 side = aopt__load2(mine + (5 + i) * AOPT__PATCH_ROW);
@@ -2300,7 +2314,7 @@ __global__ void __launch_bounds__(256, RATIO == 2 ? 2 : 3) aopt_k_upsample4_outp
                 for (int i = 0; i < 4; i++) aopt__upsample4_pair(l / 2, t[i], reciprocal[i], o[i]);
             }
             const char *low = rows + (AOPT__UP4_SHORTCUT + (5 * qy + qx) * RATIO) * AOPT__UP4_LINE + 4 * RATIO * lane;
-            char *out = (char *)a.y + 2 * (((f * 2 * H + y0 + qy) * 2 * W + x0 + qx) * C + c);
+            char *out = (char *)(f >= a.tail_at ? a.y_tail : a.y) + 2 * (((f * 2 * H + y0 + qy) * 2 * W + x0 + qx) * C + c);
             const int64_t step = aopt__opaque(4 * C);           /* bytes to the next column of the quarter */
             const float2 bias = writes ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
 #pragma unroll
@@ -2385,7 +2399,7 @@ static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStr
 {
     enum { WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 32 * aopt__wino_lane<M>(), SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
     const dim3 grid((unsigned)(aopt__div_up(a->C, CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), TILES)),
-                    (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + 2));
+                    (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + (a->v_last ? 0 : 2)));
     cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     aopt_k_wino_input<NORM, SLICES, M><<<grid, THREADS, SMEM, stream>>>(*a, strip);
 }
@@ -2423,6 +2437,8 @@ static int aopt__device_attribute(cudaDeviceAttr which)
     cudaDeviceGetAttribute(&value, which, device);
     return value;
 }
+/* Kernels see a tail as the place where frame 0, n elements, would be if all frames lay as those do from `tail_at` on: y itself if there is none. */
+template <typename T> static T *aopt__tail_base(T *y, T *tail, int64_t tail_at, int64_t n) { return tail ? (T *)((uintptr_t)tail - (uintptr_t)(tail_at * n * (int64_t)sizeof(T))) : y; }
 static int aopt__multiprocessors(void) { return aopt__device_attribute(cudaDevAttrMultiProcessorCount); }
 static int aopt__shared_memory(void) { return aopt__device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin); }
 /* Dynamic shared memory of the input transform over time. */
@@ -2542,7 +2558,8 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld/%lld, w %lld/%lld, c %lld/%lld/%lld for k %lld, n %lld, %lld rows: multiples of 8 that hold a row, or a frame's rows",
                          (long long)g->a_row, (long long)g->a_frame, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
                          (long long)g->c_frame, (long long)g->c_batch, (long long)g->k, (long long)g->n, (long long)g->rows);
-    if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
+    if (g->a_first && !g->a_last) return aopt_fail(err, AOPT_E_ARG, "tap GEMM: the first frames of a lie elsewhere, so must the last");
+    if (((uintptr_t)g->a | (uintptr_t)g->a_first | (uintptr_t)g->a_last | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
     if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
         !aopt__mul(tiles, g->batch, &tiles) || tiles > INT32_MAX || g->rows > INT32_MAX || g->k > INT32_MAX)
@@ -2607,21 +2624,26 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[3], aopt_error *err)
+/* map: of a, its first and its last frames, w and c. */
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[5], aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128;
-    const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row;
-    const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128, ends = g->taps - 1;
+    const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row, frame_e = g->rows * g->a_row;
+    const int64_t dim_a[4] = { g->k, g->rows, !g->a_last ? g->frames + ends : g->frames > ends ? g->frames - ends : 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int64_t dim_e[4] = { g->k, g->rows, ends, g->batch }, row_e[3] = { g->a_row, frame_e, ends * frame_e };
     const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
     const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
     if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
-                              box_frames == 1 ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
+                              box_frames == 1 || g->a_last ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
+    map[1] = map[2] = map[0];
+    if (g->a_last && (st = aopt__tensor_map(encode, &map[1], "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
+    if (g->a_last && (st = aopt__tensor_map(encode, &map[2], "a's last frames", g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[3], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map[4], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
@@ -2629,13 +2651,14 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     aopt_tapgemm g = *gemm;
     aopt_tapgemm_plan plan;
     aopt__tapgemm_params p;
-    CUtensorMap map[3];
+    CUtensorMap map[5];
     aopt_status st = aopt__tapgemm_check(&g, err);
     int smem, box_frames;
 
     if (st != AOPT_OK) return st;
     if (g.a_frame == 0) g.a_frame = g.rows * g.a_row;
     if (g.c_frame == 0) g.c_frame = g.rows * g.c_row;
+    if (g.taps == 1) g.a_first = g.a_last = NULL;
     if (g.taps == 1 && g.a_frame == g.rows * g.a_row && g.c_frame == g.rows * g.c_row) { g.rows *= g.frames; g.frames = 1; }      /* one long matrix */
     memset(&plan, 0, sizeof plan);
     if (wanted) plan = *wanted;
@@ -2651,6 +2674,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
     p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
+    p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
     smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
@@ -2660,14 +2684,14 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
     if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
-    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
+    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
     cudaLaunchAttribute cluster = {};
     cudaLaunchConfig_t launch = {};
     cluster.id = cudaLaunchAttributeClusterDimension; cluster.val.clusterDim.x = (unsigned)p.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
     launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS); launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
     launch.attrs = &cluster; launch.numAttrs = 1;
-    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
+    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], map[3], map[4], p);
     return aopt__launched("tap GEMM", err);
 }
 
@@ -2675,18 +2699,24 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
 static aopt_status aopt__tapgemm_cublas(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
 {
     const int64_t a_frame = g->a_frame ? g->a_frame : g->rows * g->a_row, c_frame = g->c_frame ? g->c_frame : g->rows * g->c_row;
-    const int64_t together = a_frame == g->rows * g->a_row && c_frame == g->rows * g->c_row ? g->frames : 1;
+    const int64_t together = a_frame == g->rows * g->a_row && c_frame == g->rows * g->c_row ? g->frames : 1, ends = g->taps - 1, end_batch = ends * g->rows * g->a_row;
     aopt_status st = aopt__tapgemm_check(g, err);
-    int64_t b, f;
+    int64_t b, f, n;
     int j;
     if (st != AOPT_OK) return st;
     if (together * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(together * g->rows));
     cublasSetStream(handle, stream);
-    for (f = 0; f < g->frames; f += together)
-        for (j = 0; j < g->taps; j++) {
-            const float beta = j > 0 ? 1.0f : 0.0f;
-            const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(together * g->rows), (int)g->k, &g->alpha,
-                g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + (f + j) * a_frame, CUDA_R_16F, (int)g->a_row, g->a_batch,
+    for (j = 0; j < g->taps; j++)
+        for (f = 0; f < g->frames; f += n) {
+            const int64_t in = f + j, place = !g->a_last || ends == 0 ? 0 : in < ends ? -1 : in >= g->frames;      /* between the ends, at the first, at the last */
+            const __half *const a = place < 0 ? (g->a_first ? g->a_first + in * g->rows * g->a_row : g->a_last) : place ? g->a_last + (in - g->frames) * g->rows * g->a_row
+                                              : g->a + (g->a_last ? in - ends : in) * a_frame;
+            const float beta = j > 0 ? 1.0f : 0.0f, alpha = place < 0 && !g->a_first ? 0.0f : g->alpha;
+            n = place < 0 ? ends - in : place || !g->a_last ? g->frames - f : g->frames - in;
+            if (n > together) n = together;
+            if (n > g->frames - f) n = g->frames - f;
+            const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(n * g->rows), (int)g->k, &alpha,
+                g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, a, CUDA_R_16F, (int)g->a_row, place ? end_batch : g->a_batch,
                 &beta, g->c + f * c_frame, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
             if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
         }
@@ -2922,13 +2952,15 @@ static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H,
     return AOPT_OK;
 }
 
-AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
+AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *input, cudaStream_t stream, aopt_error *err)
 {
+    aopt_wino_input of_kernel = *input;
+    const aopt_wino_input *const a = &of_kernel;
     aopt_status st = aopt__wino_check("input", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 1 - a->frames, err);
     int64_t tiles;
     if (st != AOPT_OK) return st;
-    if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || a->H * a->W > INT32_MAX / a->C)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history",
+    if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || (a->v_last && (a->time_tile || a->history)) || (a->tail && !a->time_tile) || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history, last frames of v apart neither a history nor a time tile, a tail does",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->tile, a->time_tile);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
     if (!a->time_tile && (a->frames + 2) * tiles > UINT32_MAX / 2 / a->C)
@@ -2936,23 +2968,30 @@ AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_
                          (long long)a->frames, (long long)tiles, a->C);
     if (a->time_tile && aopt__shared_memory() < (a->tile == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>()))
         return aopt_fail(err, AOPT_E_UNSUPPORTED, "Winograd input: a time tile with tiles of %d needs more shared memory than the %d bytes that a block can have here", a->tile, aopt__shared_memory());
+    of_kernel.tail = aopt__tail_base(a->x, a->tail, a->tail_at, a->H * a->W * a->C);
+    if (!input->tail) of_kernel.tail_at = 0;
     if (a->time_tile) { if (a->tile == 6) aopt__wino_time_input_launch<6>(a, stream); else aopt__wino_time_input_launch<4>(a, stream); }
     else if (a->tile == 6) aopt__wino_input_launch<6>(a, stream);
     else aopt__wino_input_launch<4>(a, stream);
     return aopt__launched("Winograd input", err);
 }
 
-AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
+AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *output, cudaStream_t stream, aopt_error *err)
 {
+    aopt_wino_output of_kernel = *output;
+    const aopt_wino_output *const a = &of_kernel;
     aopt_status st = aopt__wino_check("output", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 0, err);
     const int most = a->time_tile ? 0 : a->tile == 6 ? 2 * aopt__wino_threads<6>() : 2 * aopt__wino_threads<4>();
     int64_t tiles;
     if (st != AOPT_OK) return st;
     if (a->time_tile && aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile) > INT32_MAX / (a->front + a->frames))
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: %lld frames of %lld x %lld are too many tiles: take fewer frames at a time", (long long)a->frames, (long long)a->H, (long long)a->W);
+    if ((a->y_tail || a->residual_tail) && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a tail without a time tile");
     if (a->gamma && a->C > most)
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
+    of_kernel.residual_tail = aopt__tail_base(a->residual, a->residual_tail, a->tail_at, a->H * a->W * a->C);
+    of_kernel.y_tail = aopt__tail_base(a->y, a->y_tail, a->tail_at, a->H * a->W * a->C);
     if (a->time_tile) { if (a->tile == 6) aopt__wino_time_output_launch<6>(a, tiles, stream); else aopt__wino_time_output_launch<4>(a, tiles, stream); }
     else if (a->tile == 6) aopt__wino_output_launch<6>(a, tiles, stream);
     else aopt__wino_output_launch<4>(a, tiles, stream);
@@ -3015,8 +3054,10 @@ AOPT__DEF aopt_status aopt_cuda_upsample_gemm(cublasHandle_t blas, const __half 
     return aopt_cuda_upsample_gemm_tile(blas, v, v_plane, u, m, R, ci, co, 2, stream, err);
 }
 
-AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
+AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *output, cudaStream_t stream, aopt_error *err)
 {
+    aopt_upsample_output of_kernel = *output;
+    const aopt_upsample_output *const a = &of_kernel;
     const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
     const dim3 block = aopt__patch_block(a->C, 256);
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
@@ -3025,6 +3066,7 @@ AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, c
         return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d, tile %d: channels must be multiples of 8, ratio 1 or 2, the tile 2 or 4",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->ratio, a->tile);
     const int ratio = a->shortcut ? a->ratio : 0;
+    of_kernel.y_tail = aopt__tail_base(a->y, a->y_tail, a->tail_at, 4 * a->H * a->W * a->C);
     if (a->tile == 4) {
         const dim3 grid = aopt__upsample4_grid(block, 1, a->frames, a->H, a->W);
         const int bytes = 8 * AOPT__UP4_WARP(ratio);

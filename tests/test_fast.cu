@@ -331,6 +331,61 @@ static void gemm_paths(bool fancy)
 static void test_tapgemm(void) { gemm_paths(false); }
 static void test_tapgemm_alpha_bias(void) { gemm_paths(true); }
 
+/* a in three pieces, its first and last taps - 1 frames apart: the same sums through wgmma, whatever the plan; without the first frames those of zeros. */
+static void gemm_ends(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &plans)
+{
+    const gemm_data d = gemm_ref(c, 1.0, false);
+    const int64_t ends = c.taps - 1, frame = c.rows * d.a_row, frames = c.frames + ends, kept = c.frames > ends ? c.frames - ends : 0;
+    for (int zeros = 0; zeros < 2; zeros++) {
+        vec whole = d.a, first, middle(1, NAN), last;
+        if (zeros) for (int64_t b = 0; b < c.batch; b++) std::fill(whole.begin() + b * d.a_batch, whole.begin() + b * d.a_batch + ends * frame, 0.0);
+        for (int64_t b = 0; b < c.batch; b++)
+            for (int64_t f = 0; f < frames; f++) {
+                const vec part(whole.begin() + b * d.a_batch + f * frame, whole.begin() + b * d.a_batch + (f + 1) * frame);
+                vec &to = f < ends ? first : f >= c.frames ? last : middle;
+                to.insert(to.end(), part.begin(), part.end());
+                if (c.frames < ends && f < ends && f >= c.frames) last.insert(last.end(), part.begin(), part.end());       /* the last frames are among the first, and never read */
+            }
+        if (middle.size() > 1) middle.erase(middle.begin());
+        middle.resize(middle.size() + 8, NAN);
+        device<__half> a(whole), a_first(first), a_middle(middle), a_last(last), w(d.w), out((int64_t)d.want.size());
+        aopt_tapgemm g = gemm_of(c, d, a, w, out, 1.0f, NULL);
+        if (aopt_cuda_has_wgmma()) {
+            CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
+            const std::vector<__half> want = out.raw();
+            g.a = a_middle.p; g.a_batch = kept * frame; g.a_frame = 0; g.a_first = zeros ? NULL : a_first.p; g.a_last = a_last.p;
+            for (const aopt_tapgemm_plan &plan : plans) {
+                out.poison();
+                CALL(aopt_cuda_tapgemm_planned(&g, &plan, 0, &err));
+                CHECK(same_bits(want, out.raw()), "ends apart, zeros %d, %d frames: tile_rows %d, stages %d %d, grid %d", zeros, c.frames, plan.tile_rows, plan.a_stages, plan.w_stages, plan.grid);
+            }
+        }
+        if (small) continue;
+        g = gemm_of(c, d, a, w, out, 1.0f, NULL);
+        out.poison();
+        CALL(aopt_cuda_tapgemm(blas, &g, 0, &err));
+        const vec want = out.get();
+        g.a = a_middle.p; g.a_batch = kept * frame; g.a_frame = 0; g.a_first = zeros ? NULL : a_first.p; g.a_last = a_last.p;
+        out.poison();
+        CALL(aopt_cuda_tapgemm(blas, &g, 0, &err));
+        size_t same = 0, all = 0;
+        const vec got = out.get();
+        for (size_t i = 0; i < got.size(); i++) if ((int64_t)i % d.c_row < c.n) { all++; same += fabs(got[i] - want[i]) <= 0x1p-9 * (fabs(want[i]) + d.size[i] * 0x1p-4); }
+        CHECK(same == all, "ends apart through cuBLAS, zeros %d, %d frames: %d of %d differ", zeros, c.frames, (int)(all - same), (int)all);
+    }
+    aopt_tapgemm g;
+    device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
+    g = gemm_of(c, d, a, w, out, 1.0f, NULL);
+    g.a_first = a.p;
+    CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "the first frames apart and not the last");
+}
+static void test_tapgemm_ends(void)
+{
+    gemm_ends({ 3, 11, 90, 200, 328, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 32, 3, 4, 0 }, { 64, 2, 4, 8 }, { 128, 2, 2, 1 }, { 32, 2, 5, 6 } });
+    gemm_ends({ 2, 1, 33, 136, 64, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 64, 2, 2, 2 }, { 32, 2, 2, 1 } });
+    gemm_ends({ 2, 2, 40, 40, 72, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 32, 2, 3, 0 } });
+    gemm_ends({ 1, 3, 70, 264, 40, 2, 0, 0 }, { { 0, 0, 0, 0 }, { 256, 2, 4, 3 }, { 64, 2, 4, 2 } });
+}
 static void plans_equal_bits(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &plans)
 {
     gemm_data d = gemm_ref(c, 1.0, false);
@@ -567,6 +622,67 @@ static vec wino_time_output_ref(const wino &w, const vec &m, double alpha, const
         frames[((size_t)p * T + f) * frame + i] += time.at[(size_t)((f + front) % 4 * 6 + q)] * m[(((size_t)q * nn + p) * groups + (f + front) / 4) * frame + i];
     return wino_output_ref(w, frames, alpha, bias, residual, T, H, W, C);
 }
+/* What a tensor holds from `kept` elements on, which are NaN in it from now on. */
+static vec take_tail(vec &x, int64_t kept)
+{
+    const vec tail(x.begin() + kept, x.end());
+    std::fill(x.begin() + kept, x.end(), NAN);
+    return tail;
+}
+/* The input transform again, without history and with its last two frames elsewhere: the bits that are in v. */
+static void check_last_frames(aopt_wino_input a, const device<__half> &v)
+{
+    const int products = (a.tile + 2) * (a.tile + 2);
+    const int64_t frame = v.n / products / (a.frames + 2), kept = a.frames > 2 ? a.frames - 2 : 0;
+    const std::vector<__half> want = v.raw();
+    device<__half> dv(products * kept * frame + 1), last(products * 2 * frame);
+    a.v = dv.p; a.v_last = last.p;
+    if (a.history) CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "the last frames apart, and a history");
+    a.history = NULL;
+    CALL(aopt_cuda_wino_input(&a, 0, &err));
+    const std::vector<__half> first = dv.raw(), second = last.raw();
+    int wrong = 0;
+    for (int p = 0; p < products; p++)
+        for (int64_t f = 0; f < a.frames; f++)
+            wrong += memcmp(&want[(size_t)((p * (a.frames + 2) + f + 2) * frame)], f < a.frames - 2 ? &first[(size_t)((p * kept + f) * frame)] : &second[(size_t)((2 * p + f + 2 - a.frames) * frame)],
+                            (size_t)frame * sizeof(__half)) != 0;
+    CHECK(wrong == 0, "last frames apart: %d of %d frames of a product differ, H %d W %d C %d tile %d", wrong, (int)(products * a.frames), (int)a.H, (int)a.W, a.C, a.tile);
+    CHECK((float)first.back() != (float)first.back(), "written past the end of v");
+    if (a.frames == 1) CHECK((float)second[0] != (float)second[0], "a single frame went to the first place");
+}
+/* The input transform again, of `x` from two frames before the first on, the last two elsewhere: the bits that are in v. */
+static void check_input_tail(aopt_wino_input a, vec x, const device<__half> &v)
+{
+    const int64_t frame = a.H * a.W * a.C, at = a.frames - 2;
+    if (at < 0) return;
+    const std::vector<__half> want = v.raw();
+    device<__half> tail(take_tail(x, (at + 2) * frame)), dx(x), dv((int64_t)want.size());
+    a.x = dx.p + 2 * frame;
+    if (a.history) a.history = dx.p;
+    a.tail = tail.p; a.tail_at = at; a.v = dv.p;
+    CALL(aopt_cuda_wino_input(&a, 0, &err));
+    CHECK(same_bits(want, dv.raw()), "input tail: other bits, H %d W %d C %d tile %d front %d", (int)a.H, (int)a.W, a.C, a.tile, a.front);
+    a.time_tile = a.front = 0;
+    CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "a tail without a time tile");
+}
+/* The output transform again, its last two frames and the residual's elsewhere: the bits that are in y, and nothing where those frames were. */
+static void check_output_tail(aopt_wino_output a, vec residual, const device<__half> &y)
+{
+    const int64_t frame = a.H * a.W * a.C;
+    if (a.frames < 2) return;
+    const std::vector<__half> want = y.raw();
+    device<__half> dy(a.frames * frame), tail(2 * frame), residual_tail(take_tail(residual, (a.frames - 2) * frame)), dres(residual);
+    if (a.residual) { a.residual = dres.p; a.residual_tail = residual_tail.p; }
+    a.y = dy.p; a.y_tail = tail.p; a.tail_at = a.frames - 2;
+    CALL(aopt_cuda_wino_output(&a, 0, &err));
+    std::vector<__half> got = dy.raw();
+    const std::vector<__half> last = tail.raw();
+    for (int64_t i = (a.frames - 2) * frame; i < a.frames * frame; i++) CHECK((float)got[(size_t)i] != (float)got[(size_t)i], "written past the tail's start");
+    std::copy(last.begin(), last.end(), got.end() - 2 * frame);
+    CHECK(same_bits(want, got), "output tail: other bits, H %d W %d C %d tile %d front %d", (int)a.H, (int)a.W, a.C, a.tile, a.front);
+    a.time_tile = a.front = 0;
+    CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "a tail without a time tile");
+}
 static void test_wino_input(void)
 {
     static const int sizes[][4] = { { 1, 1, 1, 8 }, { 2, 4, 4, 24 }, { 3, 9, 6, 72 }, { 1, 13, 43, 136 }, { 2, 5, 18, 264 }, { 1, 87, 3, 8 } };
@@ -593,6 +709,7 @@ static void test_wino_input(void)
             if (w.m > 4 && !a.r) { CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "tiles of %d without a norm", w.m); continue; }
             CALL(aopt_cuda_wino_input(&a, 0, &err));
             CHECK_SNR(dv.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
+            check_last_frames(a, dv);
         }
 }
 static void test_wino_output(void)
@@ -656,6 +773,7 @@ static void test_wino_time_input(void)
             if (aopt__shared_memory() < (w.m == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>())) { CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_UNSUPPORTED, "%s", err.message); continue; }
             CALL(aopt_cuda_wino_input(&a, 0, &err));
             CHECK_SNR(from_blocks(dv.get(), products, rows, C), emulated, want, "T %d front %d H %d W %d C %d mode %d", T, front, H, W, C, mode);
+            check_input_tail(a, x, dv);
             if (front == 1 || (!front && T > 4)) {          /* what is left of a clip after its first tile of time, from the whole of it */
                 const int later = 4 - front, rest = rows - rows / ((front + T + 3) / 4);
                 vec second;
@@ -694,6 +812,7 @@ static void test_wino_time_output(void)
             a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1; a.tile = w.m; a.time_tile = 4; a.front = front;
             CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, want, "T %d front %d H %d W %d C %d mode %d", T, front, H, W, C, mode);
+            check_output_tail(a, res, dy);
             const vec r = norm_ref(dy.get(), C, C - 1);
             if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
             a.gamma = db.p;
@@ -1011,6 +1130,16 @@ static void upsample_cases(int tile)
                 dy.poison();
                 CALL(aopt_cuda_upsample_output(&out, 0, &err));
                 CHECK(same_bits(with_r, dy.raw()), "without r: other bits");
+                device<__half> tail((int64_t)4 * H * W * C);                  /* the last frame elsewhere */
+                dy.poison();
+                out.y_tail = tail.p; out.tail_at = T - 1;
+                CALL(aopt_cuda_upsample_output(&out, 0, &err));
+                std::vector<__half> got = dy.raw();
+                const std::vector<__half> last = tail.raw();
+                CHECK((float)got.back() != (float)got.back(), "written past the tail's start");
+                std::copy(last.begin(), last.end(), got.end() - (int64_t)last.size());
+                CHECK(same_bits(with_r, got), "tail: other bits");
+                out.y_tail = NULL;
                 out.r = dr.p;
             }
     }
@@ -1163,6 +1292,7 @@ int main(int argc, char **argv)
     RUN(test_tapgemm);
     RUN(test_tapgemm_alpha_bias);
     RUN(test_tapgemm_plans_equal_bits);
+    RUN(test_tapgemm_ends);
     RUN(test_tapgemm_refuses);
     RUN(test_conv_weights);
     RUN(test_norm);
