@@ -875,23 +875,6 @@ static __device__ __forceinline__ void aopt__wgmma_m64n128k16(float (&d)[64], ui
         : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48)
         : "l"(a), "l"(b), "r"(keep));
 }
-/* The same of d[64x256] and b[256x16]. */
-static __device__ __forceinline__ void aopt__wgmma_m64n256k16(float (&d)[128], uint64_t a, uint64_t b, int keep)
-{
-    asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %130, 0;\n\t"
-        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
-        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
-        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
-        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
-        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
-        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
-        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
-        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
-        "%128, %129, p, 1, 1, 0, 0;\n\t}"
-        : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48), AOPT__D16(d, 64), AOPT__D16(d, 80), AOPT__D16(d, 96), AOPT__D16(d, 112)
-        : "l"(a), "l"(b), "r"(keep));
-}
 static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3)
 {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
@@ -901,35 +884,27 @@ static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t
 
 /* ---- tap GEMM ---- */
 
-enum { AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_PART = 128 * AOPT__TG_ROW,
+enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_ROW,
        AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
-/* A tile of sums is 256 x 128 or, wide, 128 x 256. */
-static __host__ __device__ constexpr int aopt__tg_m(bool wide) { return wide ? 128 : 256; }
-static __host__ __device__ constexpr int aopt__tg_n(bool wide) { return wide ? 256 : 128; }
-static __host__ __device__ constexpr int aopt__tg_w_bytes(bool wide) { return aopt__tg_n(wide) * AOPT__TG_ROW; }
 
 typedef struct aopt__tapgemm_params {
-    int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, m_tiles;
+    int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
     int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
+    int frames, zeros;                  /* frames: of c, where a's first and last frames lie elsewhere, else 0; zeros: the first are zeros */
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
 
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
-/* n fastest: the blocks at work together share rows of a through L2; then rows, frames, batch.  Those of a cluster, next to each other, have the same rows or,
-   wide, the same columns of different rows; where rows are odd in number, the last tile of a cluster lies beyond the last frame: all zeros, never stored. */
-template <bool WIDE>
+/* n fastest: the blocks at work together share rows of a through L2, and those of a cluster, next to each other, have the same; then rows, frames, batch. */
 static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
 {
     aopt__tile t;
-    const int together = WIDE ? p.cluster : 1, part = i % together;
-    i /= together;
-    t.n = i % p.n_tiles * aopt__tg_n(WIDE); i /= p.n_tiles;
-    const int groups = (p.m_tiles + together - 1) / together, m = i % groups * together + part;
-    t.batch = i / groups;
-    t.row = m % p.row_tiles * p.tile_rows;
-    t.frame = m / p.row_tiles * p.tile_frames;
+    t.n = i % p.n_tiles * AOPT__TG_N; i /= p.n_tiles;
+    t.row = i % p.row_tiles * p.tile_rows; i /= p.row_tiles;
+    t.frame = i % p.frame_tiles * p.tile_frames;
+    t.batch = i / p.frame_tiles;
     return t;
 }
 static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phase, int stages)
@@ -944,83 +919,86 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster that have the same rows bring a part of them each, for all. */
-template <bool WIDE>
-static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  A box is one copy, or where
+   a's first and last frames lie elsewhere a copy for each frame; past the last two, as for zeros, it asks for a frame that is not there. */
+static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, const CUtensorMap *map_first,
+                                                            const CUtensorMap *map_last)
 {
     const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at<WIDE>(p, i);
+        const aopt__tile t = aopt__tile_at(p, i);
         for (int k = 0; k < p.k_steps; k++) {
-            const uint32_t to = s.a_ring + slot * p.a_bytes, full = s.a_full + 8 * slot;
-            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block that has the rows */
+            const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
+            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
-            if (!WIDE && p.cluster > 1) aopt__tma_load_all(to + part * bytes, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
+            if (p.frames) {
+                for (int j = 0; j < p.part_frames; j++) {
+                    const int f = t.frame + frame + j, ends = p.taps - 1;
+                    const CUtensorMap *const from = f < ends ? map_first : f < p.frames ? map : map_last;
+                    const int at = f < ends ? (p.zeros ? ends : f) : f < p.frames ? f - ends : f - p.frames;
+                    const uint32_t frame_to = to + (uint32_t)(j * p.tile_rows * AOPT__TG_ROW);
+                    if (p.cluster > 1) aopt__tma_load_all(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch, (1 << p.cluster) - 1);
+                    else aopt__tma_load(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch);
+                }
+            } else if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
             else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
 }
-/* One thread: fill the ring of w, a slot per k step and tap, in parts of 128 columns.  Blocks of a cluster that have the same columns bring a part each, for all. */
-template <bool WIDE>
+/* One thread: fill the ring of w, a slot per k step and tap. */
 static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
-    enum { BYTES = aopt__tg_w_bytes(WIDE) };
-    const int part = (int)blockIdx.x % p.cluster;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at<WIDE>(p, i);
+        const aopt__tile t = aopt__tile_at(p, i);
         for (int k = 0; k < p.k_steps; k++)
             for (int j = 0; j < p.taps; j++) {
-                const uint32_t to = s.w_ring + slot * BYTES, full = s.w_full + 8 * slot;
                 aopt__bar_wait(s.w_empty + 8 * slot, phase);
-                aopt__bar_expect(full, BYTES);
-                if (WIDE && p.cluster > 1) aopt__tma_load_all(to + part * AOPT__TG_W_PART, map, full, k * AOPT__TG_K, t.n + part * 128, j, t.batch, (1 << p.cluster) - 1);
-                else
-                    for (int h = 0; h < aopt__tg_n(WIDE) / 128; h++) aopt__tma_load(to + h * AOPT__TG_W_PART, map, full, k * AOPT__TG_K, t.n + h * 128, j, t.batch);
+                aopt__bar_expect(s.w_full + 8 * slot, AOPT__TG_W_BYTES);
+                aopt__tma_load(s.w_ring + slot * AOPT__TG_W_BYTES, map, s.w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
                 aopt__ring_next(slot, phase, p.w_stages);
             }
     }
 }
-/* A warpgroup's sums in fp16, in the halves that leave together.  128 x 128: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].
-   64 x 256: [128 columns][16 columns of 64][64 columns][8x8 matrices].  Lane l holds columns 2*(l%4), +1 of rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+/* A warpgroup's 128 x 128 sums in fp16: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].  Lane l holds columns 2*(l%4), +1 of
+   rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
 typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
-template <bool RAW, bool WIDE>
-static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[128], aopt__packed &to)
+template <bool RAW>
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[2][64], aopt__packed &to)
 {
     const int lane = (int)threadIdx.x & 31;
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
         for (int q = 0; q < 4; q++) {
+            const int n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
             float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
-#pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const int n = t.n + (WIDE ? half * 128 + h * 64 : half * 64) + q * 16 + 2 * (lane & 3);
-                if (!RAW && p.bias && (WIDE || h == 0))
-#pragma unroll
-                    for (int e = 0; e < 4; e++) {
-                        const int col = n + (e >> 1) * 8 + (e & 1);
-                        if (col < p.n) b[e] = p.bias[col];
-                    }
+            if (!RAW && p.bias)
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
-                    const int d = (WIDE ? half * 64 + h * 32 : h * 64 + half * 32) + (q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
-                    const float x = acc[d], y = acc[d + 1];
+                    const int col = n + (e >> 1) * 8 + (e & 1);
+                    if (col < p.n) b[e] = p.bias[col];
+                }
+#pragma unroll
+            for (int h = 0; h < 2; h++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
+                    const float x = acc[h][d], y = acc[h][d + 1];
                     const __half2 h2 = RAW ? __floats2half2_rn(x, y)
                                            : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
                     to.v[half][q][h][e] = *(const uint32_t *)&h2;
                 }
-            }
         }
 }
-/* A warpgroup: half of them through its half of the staging tile, two boxes of 64 rows and columns, and out by TMA, which clips the edges. */
-template <int HALF, bool WIDE>
+/* A warpgroup: 64 columns of them through its half of the staging tile and out by TMA, which clips the edges. */
+template <int HALF>
 static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
                                                            const aopt__packed &c)
 {
-    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * (aopt__tg_m(WIDE) / 2), n = t.n + HALF * (aopt__tg_n(WIDE) / 2);
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, n = t.n + HALF * 64;
     if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
     aopt__warpgroup_sync(group);
 #pragma unroll
@@ -1034,60 +1012,45 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     aopt__warpgroup_sync(group);
     if (warp == 0 && lane == 0) {
-        for (int h = 0; h < (WIDE ? 2 : 1); h++)                /* 256 x 128: both in one box of 128 rows */
-            if (n + 64 * h < p.n) aopt__tma_store(map, stage + h * 64 * 128, n + 64 * h, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+        if (n < p.n) aopt__tma_store(map, stage, n, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
         asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
-/* A warp has read slot `held` (-1: none) of a ring that SHARED says all blocks of the cluster fill. */
-template <bool SHARED>
-static __device__ __forceinline__ void aopt__tapgemm_free(const aopt__tapgemm_params &p, uint32_t empty, int held)
-{
-    const int lane = (int)threadIdx.x & 31;
-    if (lane < (SHARED ? p.cluster : 1) && held >= 0) {
-        if (SHARED) aopt__bar_arrive_at(empty + 8 * held, lane);
-        else aopt__bar_arrive(empty + 8 * held);
-    }
-}
-/* A warpgroup: multiply and store its half of the rows of every tile.  One wgmma group stays in flight; its slots are given back
+/* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
    one step later.  A tile's sums, packed, leave while the next tile's first products are made. */
-template <bool RAW, bool WIDE>
+template <bool RAW>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
-    enum { W_BYTES = aopt__tg_w_bytes(WIDE) };
-    const int m0 = (group - 1) * (aopt__tg_m(WIDE) / 2);
-    const uint32_t stage = s.c_stage + (group - 1) * (AOPT__TG_C_BYTES / 2);
-    float acc[128];
+    const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    const uint32_t stage = s.c_stage + m0 * 128;
+    float acc[2][64];
     aopt__packed done;
     aopt__tile of_done = { 0, 0, 0, 0 };
     int a_slot = 0, w_slot = 0, halves = 0; uint32_t a_phase = 0, w_phase = 0;         /* halves: of `done` that have not left */
     const auto store_half = [&]() {
-        if (halves == 2) aopt__tapgemm_store<0, WIDE>(p, map, of_done, group, stage, done);
-        else if (halves == 1) aopt__tapgemm_store<1, WIDE>(p, map, of_done, group, stage, done);
+        if (halves == 2) aopt__tapgemm_store<0>(p, map, of_done, group, stage, done);
+        else if (halves == 1) aopt__tapgemm_store<1>(p, map, of_done, group, stage, done);
         halves -= halves > 0;
     };
 
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at<WIDE>(p, i);
+        const aopt__tile t = aopt__tile_at(p, i);
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
-            aopt__tapgemm_free<WIDE>(p, s.w_empty, w_held);
-            aopt__tapgemm_free<!WIDE>(p, s.a_empty, a_held);
+            if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
+            if (lane < p.cluster && a_held >= 0) aopt__bar_arrive_at(s.a_empty + 8 * a_held, lane);
         };
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
             aopt__bar_wait(s.a_full + 8 * a_slot, a_phase);
             for (int j = 0; j < p.taps; j++) {
-                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * W_BYTES);
+                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * AOPT__TG_W_BYTES);
                 aopt__bar_wait(s.w_full + 8 * w_slot, w_phase);
                 aopt__wgmma_fence();
 #pragma unroll
                 for (int c = 0; c < AOPT__TG_K / 16; c++) {     /* k16 steps of 32 bytes; addresses in units of 16 */
-                    if constexpr (WIDE) aopt__wgmma_m64n256k16(acc, a + 2 * c, w + 2 * c, keep);
-                    else {
-                        aopt__wgmma_m64n128k16(*(float (*)[64])acc, a + 2 * c, w + 2 * c, keep);
-                        aopt__wgmma_m64n128k16(*(float (*)[64])(acc + 64), a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
-                    }
+                    aopt__wgmma_m64n128k16(acc[0], a + 2 * c, w + 2 * c, keep);
+                    aopt__wgmma_m64n128k16(acc[1], a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
                     keep = 1;
                 }
                 aopt__wgmma_commit();
@@ -1104,7 +1067,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
         store_half();
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_pack<RAW, WIDE>(p, t, acc, done);
+        aopt__tapgemm_pack<RAW>(p, t, acc, done);
         of_done = t;
         halves = 2;
     }
@@ -1117,7 +1080,6 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
 /* The tap GEMM on Hopper.  Reference: gemm_ref in tests/test_fast.cu.
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.  A cluster is one block or two side by side along n.
-              WIDE: 128 x 256, 64 rows each as m64n256.  A cluster is one block or two below each other, which bring half of w each, for both.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
               tile_rows*128 bytes, a multiple of the swizzle's 1024.  The two blocks of a pair bring half a box each, for both.  Per k64 step of
               1024 clocks a block takes 16 KB of w from L2, and of a 16 KB (one tap) or 7 KB (three taps, tile_rows 32) in a pair, 32 or 13 KB alone.
@@ -1125,12 +1087,12 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
    Order      sums over k in steps of 64, taps inside, then k16: fixed, so results do not depend on grid, stages or tile shape.
    Launch     384 threads, clusters of 1 or 2, one block per multiprocessor, up to 227 KB of shared memory.
    RAW        alpha is 1 and there is no bias.
-   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles / cluster times through L2 (WIDE: not divided, but half as many n_tiles), once from DRAM where
-              the tiles of one wave fit there; w: once; c: written once. */
-template <bool RAW, bool WIDE>
+   Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles / cluster times through L2, once from DRAM where the tiles of
+              one wave fit there; w: once; c: written once. */
+template <bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
-aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_w,
-               const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
+aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_first, const __grid_constant__ CUtensorMap map_last,
+               const __grid_constant__ CUtensorMap map_w, const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
@@ -1139,7 +1101,7 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
     s.c_stage = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
     s.a_ring = s.c_stage + AOPT__TG_C_BYTES;
     s.w_ring = s.a_ring + p.a_stages * p.a_bytes;
-    s.a_full = s.w_ring + p.w_stages * aopt__tg_w_bytes(WIDE);
+    s.a_full = s.w_ring + p.w_stages * AOPT__TG_W_BYTES;
     s.a_empty = s.a_full + 8 * AOPT__TG_MAX_STAGES;
     s.w_full = s.a_empty + 8 * AOPT__TG_MAX_STAGES;
     s.w_empty = s.w_full + 8 * AOPT__TG_MAX_STAGES;
@@ -1148,19 +1110,19 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, WIDE ? 8 : 8 * p.cluster);    /* one arrival per multiplying warp, of the cluster where all of it reads what comes */
-            aopt__bar_init(s.w_empty + 8 * i, WIDE ? 8 * p.cluster : 8);
+            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp of the cluster */
+            aopt__bar_init(s.w_empty + 8 * i, 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     aopt__cluster_sync();
     if (group > 0) {                                    /* 128 sums, 64 packed ones and 40 more.  256*232 + 128*40 = 384*168, what the launch gave: more would wait forever */
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-        aopt__tapgemm_multiply<RAW, WIDE>(p, s, &map_c, group);
+        aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-        if (threadIdx.x == 0) aopt__tapgemm_load_a<WIDE>(p, s, &map_a);
-        else if (threadIdx.x == 32) aopt__tapgemm_load_w<WIDE>(p, s, &map_w);
+        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a, &map_first, &map_last);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
     }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
@@ -1445,10 +1407,12 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
     const int c = c0 + warp % SLICES * SLICE + V * lane, tx = tx0 + warp / SLICES;
     const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
     const bool mine = c < C && tx < tiles_x;
-    const int64_t f = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
-    const __half *x = f >= 2 ? a.x + (f - 2) * P * C : a.history ? a.history + f * P * C : a.x;
-    const float *r = !NORM ? NULL : f >= 2 ? a.r + (f - 2) * P : a.history ? a.r_history + f * P : a.r;
-    const int H_in = f >= 2 || a.history ? H : 0;                   /* no history: every row is outside */
+    const int64_t f = (int64_t)blockIdx.z - (a.v_last ? 0 : 2), P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
+    const __half *const frame = f >= 0 ? a.x + f * P * C : a.history ? a.history + (f + 2) * P * C : NULL, *const x = frame ? frame : a.x;
+    const float *r = !NORM ? NULL : f >= 0 ? a.r + f * P : a.history ? a.r_history + (f + 2) * P : a.r;
+    const bool last = a.v_last && f >= a.frames - 2;
+    const int frames_of_v = last ? 2 : (int)a.frames + (a.v_last ? -2 : 2);
+    const int H_in = frame ? H : 0;                                 /* no history: every row is outside */
 
     const auto fetch = [&](int g) {                                 /* rows Mg+1 .. Mg+M into their slot */
         const int slot = (g + STAGES) % STAGES;
@@ -1480,7 +1444,7 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
     float gamma[V], row[N][V][N];
 #pragma unroll
     for (int i = 0; i < V; i++) gamma[i] = NORM && mine ? a.gamma[c + i] : 1.0f;
-    __half *v = a.v + (f * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
+    __half *v = (last ? a.v_last : a.v) + ((last ? f + 2 - a.frames : a.v_last ? f : f + 2) * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) fetch(ty0 - 1 + s);
     for (int g = ty0 - 1; g < ty1; g++) {
@@ -1491,7 +1455,7 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
         __syncthreads();
         fetch(g + STAGES - 1);                                      /* into the slot that all have just left */
         if (g >= ty0 && mine) {
-            const uint32_t plane = aopt__opaque32((uint32_t)((a.frames + 2) * tiles * C * 2));
+            const uint32_t plane = aopt__opaque32((uint32_t)(frames_of_v * tiles * C * 2));
 #pragma unroll
             for (int i = 0; i < M; i++) aopt__wino_row<NORM, M, V>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
 #pragma unroll
@@ -1650,7 +1614,7 @@ static __device__ __forceinline__ void aopt__wino_finish(const char *res, int by
 /* Threads of a block: with M = 6 its 50 KB of products and residual let four blocks share a multiprocessor. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_threads() { return M == 6 ? 128 : 256; }
 
-/* Tiles of 4, and with ACT of 6.  Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
+/* Reference: wino_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
    Launch     blocks (32, warps, tiles) of 256 or 128: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
               Products and residual, 52 KB (M = 6: 50), arrive by asynchronous copies; three blocks (M = 6: four) to a multiprocessor overlap copies with
               arithmetic.  Squares are added up for 16 or 12 positions at a time.
@@ -1734,216 +1698,6 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
     }
 }
 
-/* Row k of A^T, the column of one product: its point to the power k; infinity counts in the last row alone. */
-template <int M> static __device__ __forceinline__ float aopt__wino_at_entry(int k, int product)
-{
-    if (product == 0 || product == M + 1) return k == (product ? M - 1 : 0) ? 1.0f : 0.0f;
-    const float size = product < 3 ? aopt__wino_power<M>(0, 1) : product < 5 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1), point = product & 1 ? size : -size;
-    float power = 1.0f;
-    for (int i = 0; i < k; i++) power *= point;
-    return power;
-}
-/* Two coefficients as fp16, or what that rounding has left of them. */
-static __device__ __forceinline__ uint32_t aopt__wino_fp16_parts(const float (&v)[2], bool rest)
-{
-    union { uint32_t bits; __half h[2]; } u;
-    for (int i = 0; i < 2; i++) {
-        const __half h = __float2half_rn(v[i]);
-        u.h[i] = rest ? __float2half_rn(v[i] - __half2float(h)) : h;
-    }
-    return u.bits;
-}
-
-/* ---- tiles of 6 without an activation ---- */
-
-/* A^T along H and W at once, [36 rows: positions][64 products], times SCALE, as fragments of m16n8k16: fp16 values and what their rounding has left, 22 bits together;
-   SCALE keeps the largest, 917, finite and both above the subnormals.  TILES of 16 rows for each K16 products: rows 0..15; their remainders; rows 16..31; their
-   remainders; rows 32..35 and, 8 below, their remainders. */
-enum { AOPT__WINO_OUTPUT6_K16 = 4, AOPT__WINO_OUTPUT6_TILES = 5, AOPT__WINO_OUTPUT6_FRAGMENTS = 4 * AOPT__WINO_OUTPUT6_K16 * AOPT__WINO_OUTPUT6_TILES, AOPT__WINO_OUTPUT6_SCALE = 64 };
-/* The positions (y, x) of the rows, so that those of a thread, 8 apart, have one distance: 8k + i is (k, i), from i = 6 on (i - 2, k); the last four are the corner. */
-static __device__ __forceinline__ int aopt__wino_output6_y(int row) { return row >= 32 ? 4 + (row - 32) / 2 : row % 8 < 6 ? row / 8 : row % 8 - 2; }
-static __device__ __forceinline__ int aopt__wino_output6_x(int row) { return row >= 32 ? 4 + row % 2 : row % 8 < 6 ? row % 8 : row / 8; }
-/* Register `fragment` of `lane`. */
-static __device__ __forceinline__ uint32_t aopt__wino_output6_fragment(int fragment, int lane)
-{
-    const int tile = fragment / 4 % AOPT__WINO_OUTPUT6_TILES, lower = fragment & 1, row = tile == 4 ? 32 + lane / 4 : tile / 2 * 16 + 8 * lower + lane / 4;
-    float v[2];
-    for (int i = 0; i < 2; i++) {
-        const int k = fragment / 4 / AOPT__WINO_OUTPUT6_TILES * 16 + (fragment & 2) * 4 + lane % 4 * 2 + i;
-        v[i] = row < 36 ? AOPT__WINO_OUTPUT6_SCALE * aopt__wino_at_entry<6>(aopt__wino_output6_y(row), k / 8) * aopt__wino_at_entry<6>(aopt__wino_output6_x(row), k % 8) : 0.0f;
-    }
-    return aopt__wino_fp16_parts(v, tile == 4 ? lower : tile & 1);
-}
-
-/* RESULTS: the line of a slot where the residual, then y starts. */
-template <bool RESIDUAL> struct aopt__wino_output6 {
-    enum { WARPS = 4, BLOCKS = 3, LINES = RESIDUAL ? 100 : 64, RESULTS = RESIDUAL ? 64 : 0, ROW = 64 * WARPS, SLOT = LINES * ROW, SLOTS = RESIDUAL ? 3 : 4, SHARED = SLOTS * SLOT };
-};
-/* Reference: wino_output_ref in tests/test_fast.cu.  Products and coefficients of 22 bits exact, sums f32, one rounding; r from the rounded values.
-   Launch     persistent blocks of 4 warps, three to a multiprocessor, 128 channels of a tile of a frame at a time, 32 a warp.  Tensor cores make all of A^T m A, a lane
-              having rows lane/4 + 8i and 8 channels.  Products and residual, 100 lines of 256 bytes (64 without one), come through a ring of slots in shared memory
-              that runs on from tile to tile; a slot is filled anew once all have come to the next.  Results take the place of the residual, without one of the
-              products, and leave from there in whole lines.  The 16-byte chunks of a line are permuted, so that banks do not collide.  With a residual
-              three blocks fill the 228 KB of a multiprocessor to the byte: no static shared memory.
-   Traffic    the products, the residual and y, each once: 3.6*C + 2*C + 2*C bytes a position. */
-template <bool RESIDUAL>
-__global__ void __launch_bounds__(32 * aopt__wino_output6<RESIDUAL>::WARPS, aopt__wino_output6<RESIDUAL>::BLOCKS) aopt_k_wino_output6(const aopt_wino_output a, float sqrt_c)
-{
-    typedef aopt__wino_output6<RESIDUAL> of;
-    enum { M = 6, WARPS = of::WARPS, THREADS = 32 * WARPS, WIDTH = THREADS, ROW = of::ROW, CHUNKS = ROW / 16, SLOT = of::SLOT, SLOTS = of::SLOTS, OCTET = 8 * ROW, RESULTS = of::RESULTS * ROW,
-           TILES = AOPT__WINO_OUTPUT6_TILES, K16 = AOPT__WINO_OUTPUT6_K16 };
-    extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][LINES] lines */
-    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles_y = (H + M - 1) / M;
-    const int id = (int)threadIdx.x, lane = id & 31, warp = id >> 5, row = lane / 4;
-    const int chunk = id % CHUNKS, line = id / CHUNKS;              /* that a thread copies, of 8 lines at once */
-    const uint32_t copied = (uint32_t)(line * ROW + (chunk ^ line) * 16);
-
-    struct item { int f, y, x; int64_t first; } in, out;            /* what is fetched next and what is made: frame, row and column of tiles, the tile's first position */
-    const auto item_at = [&](int i) {
-        item at;
-        at.x = i % tiles_x; at.y = i / tiles_x % tiles_y; at.f = i / tiles_x / tiles_y;
-        at.first = ((int64_t)at.f * H + M * at.y) * W + M * at.x;
-        return at;
-    };
-    const item step_of = item_at((int)gridDim.x);
-    const auto advance = [&](item &at) {
-        at.x += step_of.x; at.y += step_of.y; at.f += step_of.f; at.first += step_of.first;
-        if (at.x >= tiles_x) { at.x -= tiles_x; at.y++; at.first += M * (W - tiles_x); }
-        if (at.y >= tiles_y) { at.y -= tiles_y; at.f++; at.first -= (int64_t)(M * tiles_y - H) * W; }
-    };
-    /* Of the thread's positions in a tile: the bytes from the tile's first one to its own, from each of four to the next, and, of the lines 0..3, to the fifth. */
-    const bool down = line < 6;                                     /* from one to the next */
-    const uint32_t pixel = (uint32_t)C * 2, pitch = (uint32_t)W * pixel, step = down ? pitch : pixel;
-    const uint32_t begin = down ? (uint32_t)line * pixel : (uint32_t)(line - 2) * pitch, end = (uint32_t)(4 + line / 2) * pitch + (uint32_t)(4 + line % 2) * pixel;
-    /* Of the four those that exist, or more; of the fifth whether it does. */
-    const auto count = [&](const item &at) { return M * (down ? at.x : at.y) + (down ? line : line - 2) < (down ? W : H) ? (down ? H : W) - M * (down ? at.y : at.x) : 0; };
-    const auto last = [&](const item &at) { return (int)(line < 4) & (int)(M * at.y + 4 + line / 2 < H) & (int)(M * at.x + 4 + line % 2 < W); };
-
-    in = out = item_at((int)blockIdx.x);
-    int c_in = 0, slot_in = 0, slot_out = 0;
-    const int64_t plane = aopt__opaque(a.frames * tiles_y * tiles_x * C * 2);
-    const char *from = (const char *)a.m + line * plane + (int64_t)(int)blockIdx.x * pixel;
-    const auto fetch = [&]() {
-        if (in.f < (int)a.frames) {
-            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)slot_in + copied;
-            const int ch = c_in + chunk * 8, bytes = ch < C ? 16 : 0, c = bytes ? ch : 0;
-            const char *p = from + (uint32_t)c * 2;
-#pragma unroll
-            for (int i = 0; i < 8; i++) {
-                aopt__copy16(to + i * OCTET, p, bytes);
-                p += 8 * plane;
-            }
-            if (RESIDUAL) {
-                const int n = count(in);
-                const char *const tile = (const char *)(a.residual + in.first * C + c);
-                p = tile + begin;
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    if (i < n) aopt__copy16(to + RESULTS + i * OCTET, p, bytes);
-                    p += step;
-                }
-                if (last(in)) aopt__copy16(to + RESULTS + 4 * OCTET, tile + end, bytes);
-            }
-            c_in += WIDTH;
-            if (c_in >= C) {
-                c_in = 0;
-                from += (int64_t)(int)gridDim.x * pixel;
-                advance(in);
-            }
-        }
-        aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
-        slot_in = slot_in + SLOT == SLOTS * SLOT ? 0 : slot_in + SLOT;
-    };
-
-#pragma unroll 1
-    for (int s = 0; s < SLOTS - 1; s++) fetch();
-    uint32_t at[K16][TILES][4];
-    {
-        uint32_t *const table = (uint32_t *)(stage + (SLOTS - 1) * SLOT);       /* where nothing arrives before the first step */
-#pragma unroll 1
-        for (int i = id; i < 32 * AOPT__WINO_OUTPUT6_FRAGMENTS; i += THREADS) table[i] = aopt__wino_output6_fragment(i / 32, i % 32);
-        __syncthreads();
-#pragma unroll
-        for (int i = 0; i < AOPT__WINO_OUTPUT6_FRAGMENTS; i++) at[i / 4 / TILES][i / 4 % TILES][i % 4] = table[32 * i + lane];
-    }
-    const float alpha = a.alpha * (1.0f / AOPT__WINO_OUTPUT6_SCALE);
-    const uint32_t at_line = (uint32_t)((lane & 15) * ROW + ((4 * warp + lane / 16) ^ (lane & 7)) * 16);        /* for ldmatrix: 16 products, chunks 4*warp and the next */
-    const int word = row * ROW + ((4 * warp) ^ row) * 16 + lane % 4 * 4;                                        /* chunk 4*warp of the lane's rows */
-    for (; out.f < (int)a.frames; advance(out)) {
-        float ss[TILES];                                            /* squares of rows lane/4 + 8i */
-#pragma unroll
-        for (int i = 0; i < TILES; i++) ss[i] = 0.0f;
-        for (int c0 = 0; c0 < C; c0 += WIDTH) {
-            float o[4][3][4];                                       /* 8 channels each */
-#pragma unroll
-            for (int i = 0; i < 48; i++) o[i / 12][i / 4 % 3][i % 4] = 0.0f;
-            aopt__copy_wait<SLOTS - 2>();
-            __syncthreads();                                        /* all threads' copies are there, and all have read the slot before, which is filled anew */
-            fetch();
-            unsigned char *const slot = stage + slot_out;
-            slot_out = slot_out + SLOT == SLOTS * SLOT ? 0 : slot_out + SLOT;
-            const uint32_t from = (uint32_t)__cvta_generic_to_shared(slot) + at_line;
-#pragma unroll
-            for (int k = 0; k < K16; k++) {
-                uint32_t b[2][4];
-#pragma unroll
-                for (int j = 0; j < 2; j++) aopt__ldmatrix_x4_trans((from ^ 32 * j) + k * 16 * ROW, b[j]);
-#pragma unroll
-                for (int i = 0; i < TILES; i++)
-#pragma unroll
-                    for (int j = 0; j < 4; j++) {
-                        const uint32_t lines[2] = { b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1] };
-                        aopt__mma_m16n8k16(o[j][i / 2], at[k][i], lines);
-                    }
-            }
-            __syncwarp();                                           /* the warp's chunks of the products may be written over */
-            const int c = c0 + 32 * warp + lane % 4 * 2;
-#pragma unroll
-            for (int j = 0; j < 4; j++) {
-                const float2 bias = c + 8 * j < C ? *(const float2 *)(a.bias + c + 8 * j) : make_float2(0.0f, 0.0f);
-                unsigned char *const mine = slot + RESULTS + (word ^ 16 * j);
-#pragma unroll
-                for (int i = 0; i < TILES; i++) {
-                    if (i == 4 && lane >= 16) break;
-                    const float *const v = i < 4 ? &o[j][i / 2][i % 2 * 2] : o[j][2];
-                    const float2 e = RESIDUAL ? aopt__load2(mine + i * OCTET) : make_float2(0.0f, 0.0f);
-                    const __half2 h = __floats2half2_rn(fmaf(i < 4 ? v[0] : v[0] + v[2], alpha, bias.x + e.x), fmaf(i < 4 ? v[1] : v[1] + v[3], alpha, bias.y + e.y));
-                    const float2 f = __half22float2(h);
-                    *(__half2 *)(mine + i * OCTET) = h;
-                    ss[i] = fmaf(f.x, f.x, fmaf(f.y, f.y, ss[i]));
-                }
-            }
-            const bool sums = a.r && c0 + WIDTH >= C;
-            const int me = sums ? (int)aopt__opaque32((uint32_t)id) : 0;        /* what follows from it is made here, not kept */
-            float *const sum = (float *)(slot + 40 * ROW);          /* of row 16i + k and a warp: in line 40 + i, where products of that warp alone were */
-            if (sums) {
-                float *const mine = sum + me / 32 * 16 + me % 32 / 4;
-#pragma unroll
-                for (int i = 0; i < TILES; i++) {
-                    ss[i] += __shfl_xor_sync(0xffffffffu, ss[i], 1);
-                    ss[i] += __shfl_xor_sync(0xffffffffu, ss[i], 2);
-                    if (me % 4 == 0) mine[i / 2 * (ROW / 4) + i % 2 * 8] = ss[i];
-                }
-            }
-            __syncthreads();
-            const int ch = c0 + chunk * 8, n = ch < C ? count(out) : 0;
-            char *const tile = (char *)(a.y + out.first * C + ch), *to = tile + begin;
-#pragma unroll
-            for (int i = 0; i < TILES; i++) {
-                if (i == 4) to = tile + end;
-                if (i < 4 ? i < n : ch < C && last(out)) *(uint4 *)to = *(const uint4 *)(slot + RESULTS + copied + i * OCTET);
-                to += step;
-            }
-            if (sums && me < M * M) {
-                const int y = aopt__wino_output6_y(me), x = aopt__wino_output6_x(me);
-                float total = 0.0f;
-                for (int k = 0; k < WARPS; k++) total += sum[me / 16 * (ROW / 4) + 16 * k + me % 16];
-                if (M * out.y + y < H && M * out.x + x < W) a.r[out.first + (int64_t)y * W + x] = aopt__norm_factor(total, sqrt_c);
-            }
-        }
-    }
-}
-
 /* ---- tiles of time ---- */
 /* Along time F(4,3), with the matrices of M = 4, times F(M,3) along H and W: six combinations q of frames 4g-2 .. 4g+3 make frames 4g .. 4g+3. */
 
@@ -1978,7 +1732,7 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     if (threadIdx.x < FRAMES) {
         const int64_t f = AOPT__WINO_TIME_M * group + (int)threadIdx.x - 2 - a.front;
         const bool in = f < a.frames && (f >= 0 || (f >= -2 && a.history));
-        x[threadIdx.x] = !in ? NULL : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
+        x[threadIdx.x] = !in ? NULL : f >= a.tail_at ? a.tail + f * P * C : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
         r[threadIdx.x] = !in ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
     }
     __syncthreads();
@@ -2063,6 +1817,15 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     }
 }
 
+/* Row k of A^T, the column of one product: its point to the power k; infinity counts in the last row alone. */
+template <int M> static __device__ __forceinline__ float aopt__wino_at_entry(int k, int product)
+{
+    if (product == 0 || product == M + 1) return k == (product ? M - 1 : 0) ? 1.0f : 0.0f;
+    const float size = product < 3 ? aopt__wino_power<M>(0, 1) : product < 5 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1), point = product & 1 ? size : -size;
+    float power = 1.0f;
+    for (int i = 0; i < k; i++) power *= point;
+    return power;
+}
 /* A^T along time and along H at once, [4*M rows: frame, line][6*N products of a column], times SCALE, as fragments of m16n8k16: fp16 values and what their rounding has left,
    22 bits together; SCALE keeps both above the subnormals.  TILES of 16 rows for each K16 products: rows 0..15; their remainders; M = 6: rows 16..23 and their remainders. */
 template <int M> struct aopt__wino_time_rows { enum { TILES = M / 2, K16 = 3, FRAGMENTS = K16 * TILES * 4, SCALE = 512 }; };
@@ -2071,12 +1834,15 @@ template <int M> static __device__ __forceinline__ uint32_t aopt__wino_time_frag
 {
     enum { N = M + 2, TILES = aopt__wino_time_rows<M>::TILES };
     const int tile = fragment / 4 % TILES, lower = fragment & 1, row = tile == 2 ? 16 + lane / 4 : 8 * lower + lane / 4, rest = tile == 2 ? lower : tile;
-    float v[2];
+    union { uint32_t bits; __half h[2]; } u;
+    u.bits = 0;
     for (int i = 0; i < 2; i++) {
         const int k = fragment / 4 / TILES * 16 + (fragment & 2) * 4 + lane % 4 * 2 + i;
-        v[i] = k < AOPT__WINO_TIME_N * N ? aopt__wino_time_rows<M>::SCALE * aopt__wino_at_entry<AOPT__WINO_TIME_M>(row / M, k / N) * aopt__wino_at_entry<M>(row % M, k % N) : 0.0f;
+        const float v = k < AOPT__WINO_TIME_N * N ? aopt__wino_time_rows<M>::SCALE * aopt__wino_at_entry<AOPT__WINO_TIME_M>(row / M, k / N) * aopt__wino_at_entry<M>(row % M, k % N) : 0.0f;
+        const __half h = __float2half_rn(v);
+        u.h[i] = rest ? __float2half_rn(v - __half2float(h)) : h;
     }
-    return aopt__wino_fp16_parts(v, rest);
+    return u.bits;
 }
 /* SCALE * A^T along time and H of two columns of a tile, 8 channels: o[column][rows lane/4 + 8i][channels 2*(lane%4), +1].  from, last: where the lane's line of the first and of
    the last 16 products starts in shared memory, lanes 16 on for the second column; BYTES: from line to line. */
@@ -2154,7 +1920,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                 const int r = 8 * (step_in - N) + line, f = frame_in + r / M, y = y_in + r % M;
                 const int columns = in && f >= 0 && f < (int)a.frames && y < H ? W - x_in : 0;
                 const uint32_t pixel = aopt__opaque32((uint32_t)C * 2), to = slot + (uint32_t)(line * M * ROW);
-                const char *p = (const char *)(a.residual + (columns > 0 ? (((int64_t)f * H + y) * W + x_in) * C + c_in + chunk * 8 : 0));
+                const char *p = (const char *)(columns > 0 ? (f >= a.tail_at ? a.residual_tail : a.residual) + (((int64_t)f * H + y) * W + x_in) * C + c_in + chunk * 8 : a.residual);
 #pragma unroll
                 for (int x = 0; x < M; x++) {
                     aopt__copy16(to + x * ROW, p, x < columns ? 16 : 0);
@@ -2264,7 +2030,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                 __syncthreads();
                 const int r = (int)aopt__opaque32((uint32_t)(8 * i + line)), f = first + r / M, y = y0 + r % M;
                 const int columns = here && f >= 0 && f < (int)a.frames && y < H ? W - x0 : 0;
-                char *const to = (char *)(a.y + (((int64_t)f * H + y) * W + x0) * C + c0 + chunk * 8);
+                char *const to = (char *)((f >= a.tail_at ? a.y_tail : a.y) + (((int64_t)f * H + y) * W + x0) * C + c0 + chunk * 8);
 #pragma unroll
                 for (int x = 0; x < M; x++) {
                     const uint4 v = *(const uint4 *)(slot + (line * M + x) * ROW + swizzled);
@@ -2387,7 +2153,7 @@ __global__ void __launch_bounds__(256, 3) aopt_k_upsample_output(const aopt_upsa
 #pragma unroll
         for (int s = 0; s < 4; s++) { const float2 e = aopt__load2(mine + (1 + s) * AOPT__PATCH_ROW); top[s] = make_float2(mid.x + e.x, mid.y + e.y); }
         const int line = (int)aopt__opaque(2 * W * C);
-        __half *out = a.y + ((f * 2 * H + y0) * 2 * W + x0) * C + c;
+        __half *out = (f >= a.tail_at ? a.y_tail : a.y) + ((f * 2 * H + y0) * 2 * W + x0) * C + c;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const float2 side = aopt__load2(mine + (5 + i) * AOPT__PATCH_ROW);
@@ -2609,7 +2375,7 @@ __global__ void __launch_bounds__(256, RATIO == 2 ? 2 : 3) aopt_k_upsample4_outp
                 for (int i = 0; i < 4; i++) aopt__upsample4_pair(l / 2, t[i], reciprocal[i], o[i]);
             }
             const char *low = rows + (AOPT__UP4_SHORTCUT + (5 * qy + qx) * RATIO) * AOPT__UP4_LINE + 4 * RATIO * lane;
-            char *out = (char *)a.y + 2 * (((f * 2 * H + y0 + qy) * 2 * W + x0 + qx) * C + c);
+            char *out = (char *)(f >= a.tail_at ? a.y_tail : a.y) + 2 * (((f * 2 * H + y0 + qy) * 2 * W + x0 + qx) * C + c);
             const int64_t step = aopt__opaque(4 * C);           /* bytes to the next column of the quarter */
             const float2 bias = writes ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
 #pragma unroll
@@ -2694,7 +2460,7 @@ static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStr
 {
     enum { WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 32 * aopt__wino_lane<M>(), SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
     const dim3 grid((unsigned)(aopt__div_up(a->C, CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), TILES)),
-                    (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + 2));
+                    (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + (a->v_last ? 0 : 2)));
     cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     aopt_k_wino_input<NORM, SLICES, M><<<grid, THREADS, SMEM, stream>>>(*a, strip);
 }
@@ -2719,8 +2485,7 @@ static dim3 aopt__patch_block(int C, int threads)
 template <int M> static void aopt__wino_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
 {
     enum { PRODUCTS = (M + 2) * (M + 2), ROW = 4 * aopt__wino_threads<M>() };
-    void (*kernel)(aopt_wino_output, float) = aopt_k_wino_output<true, M>;
-    if constexpr (M == 4) if (!a->gamma) kernel = aopt_k_wino_output<false, M>;
+    void (*const kernel)(aopt_wino_output, float) = a->gamma ? aopt_k_wino_output<true, M> : aopt_k_wino_output<false, M>;
     const dim3 block = aopt__patch_block(a->C, aopt__wino_threads<M>()), grid((unsigned)aopt__div_up(tiles, block.z), (unsigned)a->frames);
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (PRODUCTS + M * M) * ROW);
     kernel<<<grid, block, (a->residual ? PRODUCTS + M * M : PRODUCTS) * ROW, stream>>>(*a, sqrtf((float)a->norm_c));
@@ -2733,6 +2498,8 @@ static int aopt__device_attribute(cudaDeviceAttr which)
     cudaDeviceGetAttribute(&value, which, device);
     return value;
 }
+/* Kernels see a tail as the place where frame 0, n elements, would be if all frames lay as those do from `tail_at` on: y itself if there is none. */
+template <typename T> static T *aopt__tail_base(T *y, T *tail, int64_t tail_at, int64_t n) { return tail ? (T *)((uintptr_t)tail - (uintptr_t)(tail_at * n * (int64_t)sizeof(T))) : y; }
 static int aopt__multiprocessors(void) { return aopt__device_attribute(cudaDevAttrMultiProcessorCount); }
 static int aopt__shared_memory(void) { return aopt__device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin); }
 /* Dynamic shared memory of the input transform over time. */
@@ -2760,14 +2527,6 @@ template <int M> static void aopt__wino_time_output_launch(const aopt_wino_outpu
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     const dim3 grid((unsigned)(groups * tiles < most ? groups * tiles : most));
     kernel<<<grid, THREADS, SMEM, stream>>>(*a, (int)groups, sqrtf((float)a->norm_c));
-}
-template <bool RESIDUAL> static void aopt__wino_output6_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
-{
-    enum { THREADS = 32 * aopt__wino_output6<RESIDUAL>::WARPS, SMEM = aopt__wino_output6<RESIDUAL>::SHARED };
-    const int64_t items = a->frames * tiles, most = (int64_t)aopt__multiprocessors() * aopt__wino_output6<RESIDUAL>::BLOCKS;
-    const dim3 grid((unsigned)(items < most ? items : most));
-    cudaFuncSetAttribute(aopt_k_wino_output6<RESIDUAL>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
-    aopt_k_wino_output6<RESIDUAL><<<grid, THREADS, SMEM, stream>>>(*a, sqrtf((float)a->norm_c));
 }
 
 template <int M> static void aopt__wino_matrices(double (&at)[M][M + 2], double (&g)[M + 2][3], double (&bt)[M + 2][M + 2])
@@ -2860,7 +2619,8 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: strides a %lld/%lld/%lld, w %lld/%lld, c %lld/%lld/%lld for k %lld, n %lld, %lld rows: multiples of 8 that hold a row, or a frame's rows",
                          (long long)g->a_row, (long long)g->a_frame, (long long)g->a_batch, (long long)g->w_row, (long long)g->w_batch, (long long)g->c_row,
                          (long long)g->c_frame, (long long)g->c_batch, (long long)g->k, (long long)g->n, (long long)g->rows);
-    if (((uintptr_t)g->a | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
+    if (g->a_first && !g->a_last) return aopt_fail(err, AOPT_E_ARG, "tap GEMM: the first frames of a lie elsewhere, so must the last");
+    if (((uintptr_t)g->a | (uintptr_t)g->a_first | (uintptr_t)g->a_last | (uintptr_t)g->w | (uintptr_t)g->c) % 16)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: operands must be 16-byte aligned");
     if (!aopt__mul(aopt__div_up(g->rows, 32), aopt__div_up(g->n, 128), &tiles) || !aopt__mul(tiles, g->frames, &tiles) ||
         !aopt__mul(tiles, g->batch, &tiles) || tiles > INT32_MAX || g->rows > INT32_MAX || g->k > INT32_MAX)
@@ -2900,53 +2660,51 @@ static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, co
     return AOPT_OK;
 }
 
-/* Wide tiles read a sixth less of shared memory; a tile of columns that is not full would waste more. */
-static bool aopt__tapgemm_wide(const aopt_tapgemm *g) { return g->n % aopt__tg_n(true) == 0; }
-/* Blocks of a cluster: two if they can share out a box of a, its frames or, if it is one frame, its rows; wide, if there are two tiles of rows. */
-static int aopt__tapgemm_cluster(const aopt_tapgemm *g, bool wide, const aopt_tapgemm_plan *plan, int m_tiles)
+/* Whether `cluster` blocks that follow each other along n can share out a box of a: its frames or, if it is one frame, its rows. */
+static int aopt__tapgemm_shares(const aopt_tapgemm *g, int tile_rows, int cluster)
 {
-    const int box_frames = aopt__tg_m(wide) / plan->tile_rows + g->taps - 1;
-    if (plan->grid % 2) return 1;
-    if (wide) return m_tiles > 1 ? 2 : 1;
-    return aopt__div_up(g->n, aopt__tg_n(wide)) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
+    const int box_frames = 256 / tile_rows + g->taps - 1;
+    return aopt__div_up(g->n, AOPT__TG_N) % cluster == 0 && (box_frames == 1 || box_frames % cluster == 0);
 }
 /* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
    deepest rings that fit beside the staging tile. */
-static void aopt__tapgemm_plan(const aopt_tapgemm *g, bool wide, aopt_tapgemm_plan *plan)
+static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
 {
-    const int tile_m = aopt__tg_m(wide), w_bytes = aopt__tg_w_bytes(wide);
     int64_t best = INT64_MAX;
     int rows, box_frames, room;
     if (plan->tile_rows == 0)
-        for (rows = 32; rows <= tile_m; rows *= 2) {
-            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, tile_m / rows);
-            if (rows == tile_m && g->taps > 1) break;   /* the box would hold taps whole tiles: no room for a ring */
+        for (rows = 32; rows <= 256; rows *= 2) {
+            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
+            if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
             if (tiles < best) { best = tiles; plan->tile_rows = rows; }
         }
-    if (plan->tile_rows > tile_m) plan->tile_rows = tile_m;
-    box_frames = tile_m / plan->tile_rows + g->taps - 1;
+    box_frames = 256 / plan->tile_rows + g->taps - 1;
     room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
     if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
     room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
-    if (plan->w_stages == 0) plan->w_stages = room / w_bytes < AOPT__TG_MAX_STAGES ? room / w_bytes : AOPT__TG_MAX_STAGES;
+    if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, bool wide, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[3], aopt_error *err)
+/* map: of a, its first and its last frames, w and c. */
+static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[5], aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = aopt__tg_m(wide) / plan->tile_rows + g->taps - 1, shares = wide ? 1 : cluster;         /* of a box of a */
-    const int half = aopt__tg_m(wide) / 2, store_rows = plan->tile_rows < half ? plan->tile_rows : half;
-    const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row;
-    const int64_t dim_a[4] = { g->k, g->rows, g->frames + g->taps - 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128, ends = g->taps - 1;
+    const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row, frame_e = g->rows * g->a_row;
+    const int64_t dim_a[4] = { g->k, g->rows, !g->a_last ? g->frames + ends : g->frames > ends ? g->frames - ends : 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int64_t dim_e[4] = { g->k, g->rows, ends, g->batch }, row_e[3] = { g->a_row, frame_e, ends * frame_e };
     const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
     const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / shares : plan->tile_rows,
-                              box_frames == 1 ? 1 : box_frames / shares, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map[1], "w", g->w, dim_w, row_w, 128, 1, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map[2], "c", g->c, dim_c, row_c, store_rows, half / store_rows, err);
+    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
+                              box_frames == 1 || g->a_last ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
+    map[1] = map[2] = map[0];
+    if (g->a_last && (st = aopt__tensor_map(encode, &map[1], "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
+    if (g->a_last && (st = aopt__tensor_map(encode, &map[2], "a's last frames", g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map[3], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map[4], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
@@ -2954,47 +2712,47 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     aopt_tapgemm g = *gemm;
     aopt_tapgemm_plan plan;
     aopt__tapgemm_params p;
-    CUtensorMap map[3];
+    CUtensorMap map[5];
     aopt_status st = aopt__tapgemm_check(&g, err);
     int smem, box_frames;
 
     if (st != AOPT_OK) return st;
     if (g.a_frame == 0) g.a_frame = g.rows * g.a_row;
     if (g.c_frame == 0) g.c_frame = g.rows * g.c_row;
+    if (g.taps == 1) g.a_first = g.a_last = NULL;
     if (g.taps == 1 && g.a_frame == g.rows * g.a_row && g.c_frame == g.rows * g.c_row) { g.rows *= g.frames; g.frames = 1; }      /* one long matrix */
     memset(&plan, 0, sizeof plan);
     if (wanted) plan = *wanted;
-    const bool wide = aopt__tapgemm_wide(&g);
-    aopt__tapgemm_plan(&g, wide, &plan);
-    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = aopt__tg_m(wide) / plan.tile_rows;
+    aopt__tapgemm_plan(&g, &plan);
+    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
     box_frames = p.tile_frames + g.taps - 1;
     p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
-    p.n_tiles = (int)aopt__div_up(g.n, aopt__tg_n(wide));
+    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
     p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
-    p.m_tiles = p.row_tiles * (int)aopt__div_up(g.frames, p.tile_frames);
-    p.cluster = aopt__tapgemm_cluster(&g, wide, &plan, p.m_tiles);
-    p.tiles = (int)(g.batch * p.n_tiles * (wide ? aopt__div_up(p.m_tiles, p.cluster) * p.cluster : p.m_tiles));
+    p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
+    p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
     p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
+    p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
     p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
+    p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first;
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
-    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * aopt__tg_w_bytes(wide);
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_maps(&g, wide, &plan, p.cluster, map, err)) != AOPT_OK) return st;
+    if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
     if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
-    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? (wide ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>)
-                                                                                                              : (wide ? aopt_k_tapgemm<false, true> : aopt_k_tapgemm<false, false>);
+    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
     cudaLaunchAttribute cluster = {};
     cudaLaunchConfig_t launch = {};
     cluster.id = cudaLaunchAttributeClusterDimension; cluster.val.clusterDim.x = (unsigned)p.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
     launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS); launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
     launch.attrs = &cluster; launch.numAttrs = 1;
-    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], p);
+    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], map[3], map[4], p);
     return aopt__launched("tap GEMM", err);
 }
 
@@ -3002,18 +2760,24 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
 static aopt_status aopt__tapgemm_cublas(cublasHandle_t handle, const aopt_tapgemm *g, cudaStream_t stream, aopt_error *err)
 {
     const int64_t a_frame = g->a_frame ? g->a_frame : g->rows * g->a_row, c_frame = g->c_frame ? g->c_frame : g->rows * g->c_row;
-    const int64_t together = a_frame == g->rows * g->a_row && c_frame == g->rows * g->c_row ? g->frames : 1;
+    const int64_t together = a_frame == g->rows * g->a_row && c_frame == g->rows * g->c_row ? g->frames : 1, ends = g->taps - 1, end_batch = ends * g->rows * g->a_row;
     aopt_status st = aopt__tapgemm_check(g, err);
-    int64_t b, f;
+    int64_t b, f, n;
     int j;
     if (st != AOPT_OK) return st;
     if (together * g->rows > INT32_MAX) return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: %lld rows are too many for cuBLAS", (long long)(together * g->rows));
     cublasSetStream(handle, stream);
-    for (f = 0; f < g->frames; f += together)
-        for (j = 0; j < g->taps; j++) {
-            const float beta = j > 0 ? 1.0f : 0.0f;
-            const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(together * g->rows), (int)g->k, &g->alpha,
-                g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, g->a + (f + j) * a_frame, CUDA_R_16F, (int)g->a_row, g->a_batch,
+    for (j = 0; j < g->taps; j++)
+        for (f = 0; f < g->frames; f += n) {
+            const int64_t in = f + j, place = !g->a_last || ends == 0 ? 0 : in < ends ? -1 : in >= g->frames;      /* between the ends, at the first, at the last */
+            const __half *const a = place < 0 ? (g->a_first ? g->a_first + in * g->rows * g->a_row : g->a_last) : place ? g->a_last + (in - g->frames) * g->rows * g->a_row
+                                              : g->a + (g->a_last ? in - ends : in) * a_frame;
+            const float beta = j > 0 ? 1.0f : 0.0f, alpha = place < 0 && !g->a_first ? 0.0f : g->alpha;
+            n = place < 0 ? ends - in : place || !g->a_last ? g->frames - f : g->frames - in;
+            if (n > together) n = together;
+            if (n > g->frames - f) n = g->frames - f;
+            const cublasStatus_t e = cublasGemmStridedBatchedEx(handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n, (int)(n * g->rows), (int)g->k, &alpha,
+                g->w + j * g->n * g->w_row, CUDA_R_16F, (int)g->w_row, g->w_batch, a, CUDA_R_16F, (int)g->a_row, place ? end_batch : g->a_batch,
                 &beta, g->c + f * c_frame, CUDA_R_16F, (int)g->c_row, g->c_batch, (int)g->batch, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
             if (e != CUBLAS_STATUS_SUCCESS) return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: cuBLAS status %d", (int)e);
         }
@@ -3249,13 +3013,15 @@ static aopt_status aopt__wino_check(const char *what, int64_t frames, int64_t H,
     return AOPT_OK;
 }
 
-AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_t stream, aopt_error *err)
+AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *input, cudaStream_t stream, aopt_error *err)
 {
+    aopt_wino_input of_kernel = *input;
+    const aopt_wino_input *const a = &of_kernel;
     aopt_status st = aopt__wino_check("input", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 1 - a->frames, err);
     int64_t tiles;
     if (st != AOPT_OK) return st;
-    if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || a->H * a->W > INT32_MAX / a->C)
-        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history",
+    if (((a->tile == 6 || a->time_tile) && !a->r) || (a->front > 0 && a->history) || (a->v_last && (a->time_tile || a->history)) || (a->tail && !a->time_tile) || a->H * a->W > INT32_MAX / a->C)
+        return aopt_fail(err, AOPT_E_ARG, "Winograd input: [%lld][%lld][%lld][%d], tile %d, time tile %d: a frame must be below 2^31 values, tiles of 6 and over time need a norm, frames in front no history, last frames of v apart neither a history nor a time tile, a tail does",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->tile, a->time_tile);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
     if (!a->time_tile && (a->frames + 2) * tiles > UINT32_MAX / 2 / a->C)
@@ -3263,28 +3029,33 @@ AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *a, cudaStream_
                          (long long)a->frames, (long long)tiles, a->C);
     if (a->time_tile && aopt__shared_memory() < (a->tile == 6 ? aopt__wino_time_shared<6>() : aopt__wino_time_shared<4>()))
         return aopt_fail(err, AOPT_E_UNSUPPORTED, "Winograd input: a time tile with tiles of %d needs more shared memory than the %d bytes that a block can have here", a->tile, aopt__shared_memory());
+    of_kernel.tail = aopt__tail_base(a->x, a->tail, a->tail_at, a->H * a->W * a->C);
+    if (!input->tail) of_kernel.tail_at = 0;
     if (a->time_tile) { if (a->tile == 6) aopt__wino_time_input_launch<6>(a, stream); else aopt__wino_time_input_launch<4>(a, stream); }
     else if (a->tile == 6) aopt__wino_input_launch<6>(a, stream);
     else aopt__wino_input_launch<4>(a, stream);
     return aopt__launched("Winograd input", err);
 }
 
-AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *a, cudaStream_t stream, aopt_error *err)
+AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *output, cudaStream_t stream, aopt_error *err)
 {
+    aopt_wino_output of_kernel = *output;
+    const aopt_wino_output *const a = &of_kernel;
     aopt_status st = aopt__wino_check("output", a->frames, a->H, a->W, a->C, a->tile, a->time_tile, a->front, 0, err);
     const int most = a->time_tile ? 0 : a->tile == 6 ? 2 * aopt__wino_threads<6>() : 2 * aopt__wino_threads<4>();
     int64_t tiles;
     if (st != AOPT_OK) return st;
     if (a->time_tile && aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile) > INT32_MAX / (a->front + a->frames))
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: %lld frames of %lld x %lld are too many tiles: take fewer frames at a time", (long long)a->frames, (long long)a->H, (long long)a->W);
+    if ((a->y_tail || a->residual_tail) && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a tail without a time tile");
     if (a->gamma && a->C > most)
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
+    of_kernel.residual_tail = aopt__tail_base(a->residual, a->residual_tail, a->tail_at, a->H * a->W * a->C);
+    of_kernel.y_tail = aopt__tail_base(a->y, a->y_tail, a->tail_at, a->H * a->W * a->C);
     if (a->time_tile) { if (a->tile == 6) aopt__wino_time_output_launch<6>(a, tiles, stream); else aopt__wino_time_output_launch<4>(a, tiles, stream); }
-    else if (a->tile == 4) aopt__wino_output_launch<4>(a, tiles, stream);
-    else if (a->gamma) aopt__wino_output_launch<6>(a, tiles, stream);
-    else if (a->residual) aopt__wino_output6_launch<true>(a, tiles, stream);
-    else aopt__wino_output6_launch<false>(a, tiles, stream);
+    else if (a->tile == 6) aopt__wino_output_launch<6>(a, tiles, stream);
+    else aopt__wino_output_launch<4>(a, tiles, stream);
     return aopt__launched("Winograd output", err);
 }
 
@@ -3344,8 +3115,10 @@ AOPT__DEF aopt_status aopt_cuda_upsample_gemm(cublasHandle_t blas, const __half 
     return aopt_cuda_upsample_gemm_tile(blas, v, v_plane, u, m, R, ci, co, 2, stream, err);
 }
 
-AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, cudaStream_t stream, aopt_error *err)
+AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *output, cudaStream_t stream, aopt_error *err)
 {
+    aopt_upsample_output of_kernel = *output;
+    const aopt_upsample_output *const a = &of_kernel;
     const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
     const dim3 block = aopt__patch_block(a->C, 256);
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
@@ -3354,6 +3127,7 @@ AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *a, c
         return aopt_fail(err, AOPT_E_ARG, "upsample output: [%lld][%lld][%lld][%d], shortcut %d channels, ratio %d, tile %d: channels must be multiples of 8, ratio 1 or 2, the tile 2 or 4",
                          (long long)a->frames, (long long)a->H, (long long)a->W, a->C, a->shortcut_c, a->ratio, a->tile);
     const int ratio = a->shortcut ? a->ratio : 0;
+    of_kernel.y_tail = aopt__tail_base(a->y, a->y_tail, a->tail_at, 4 * a->H * a->W * a->C);
     if (a->tile == 4) {
         const dim3 grid = aopt__upsample4_grid(block, 1, a->frames, a->H, a->W);
         const int bytes = 8 * AOPT__UP4_WARP(ratio);

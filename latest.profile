@@ -1,33 +1,33 @@
-row	29
+row	33
 item	calls	ms	share_pct	gflop_s	gb_s	floor_ms
-aopt_k_tapgemm<true>	39	37.647	50.0	-	-	-
-aopt_k_wino_time_input<6>	7	9.097	12.1	-	-	-
-aopt_k_wino_input<true, 2, 6>	5	4.373	5.8	-	-	-
-aopt_k_wino_output<false, 6>	4	3.484	4.6	-	-	-
-aopt_k_wino_time_output<false, 6>	4	3.320	4.4	-	-	-
-aopt_k_tapgemm<false>	6	3.075	4.1	-	-	-
-aopt_k_wino_time_output<true, 6>	3	2.660	3.5	-	-	-
-aopt_k_wino_time_input<4>	6	2.016	2.7	-	-	-
-aopt_k_upsample4_output<2>	1	1.809	2.4	-	-	-
-aopt_k_wino_output<true, 6>	1	1.277	1.7	-	-	-
-aopt_k_upsample4_input	3	0.892	1.2	-	-	-
-aopt_k_upsample4_output<1>	1	0.787	1.0	-	-	-
-aopt_k_wino_time_output<true, 4>	3	0.783	1.0	-	-	-
-aopt_k_wino_time_output<false, 4>	3	0.606	0.8	-	-	-
-copy	63	0.496	0.7	-	-	-
-aopt_k_wino_input<true, 2, 4>	10	0.277	0.4	-	-	-
-aopt_k_wino_output<false, 4>	11	0.256	0.3	-	-	-
-aopt_k_head	1	0.225	0.3	-	-	-
-aopt_k_upsample_output<1>	1	0.132	0.2	-	-	-
-nvjet_sm90_hss_112x64_64x9_4x2_h_bz_TNN	9	0.071	0.1	-	-	-
-nvjet_sm90_hsh_64x112_64x9_2x1_v_bz_NNT	9	0.062	0.1	-	-	-
-aopt_k_softmax_half	9	0.056	0.1	-	-	-
-aopt_k_upsample_input	2	0.050	0.1	-	-	-
-memset	3	0.021	0.0	-	-	-
-aopt_k_point_in	1	0.019	0.0	-	-	-
-aopt_k_norm<false>	1	0.016	0.0	-	-	-
-aopt_k_add_norm	1	0.014	0.0	-	-	-
-aopt_k_wino_input<false, 1, 4>	1	0.010	0.0	-	-	-
-(gaps)	0	1.481	2.0	-	-	-
-# kernels 73.531 ms, together 73.531 ms; with gaps of 1.481 ms 99.69 % of the judge's 75.244 ms
-# whole decode 75.244 ms, 1.378e+05 GFLOP, 1830871.6 GFLOP/s; this machine: 891081.6 GFLOP/s, 4152.6 GB/s; roofline 154.601 ms, 0.5x away
+aopt_k_tapgemm<true>	293	487.629	51.1	-	-	-
+aopt_k_wino_time_input<6>	79	119.714	12.5	-	-	-
+aopt_k_wino_input<true, 2, 6>	40	58.119	6.1	-	-	-
+aopt_k_wino_output<false, 6>	32	48.462	5.1	-	-	-
+aopt_k_tapgemm<false>	38	44.007	4.6	-	-	-
+aopt_k_wino_time_output<false, 6>	55	39.132	4.1	-	-	-
+aopt_k_wino_time_output<true, 6>	24	32.140	3.4	-	-	-
+aopt_k_upsample4_output<2>	16	26.227	2.7	-	-	-
+aopt_k_wino_time_input<4>	48	21.263	2.2	-	-	-
+aopt_k_wino_output<true, 6>	8	17.451	1.8	-	-	-
+aopt_k_upsample4_input	25	12.798	1.3	-	-	-
+aopt_k_upsample4_output<1>	8	11.053	1.2	-	-	-
+aopt_k_wino_time_output<true, 4>	24	7.900	0.8	-	-	-
+aopt_k_wino_time_output<false, 4>	24	6.452	0.7	-	-	-
+copy	156	3.546	0.4	-	-	-
+aopt_k_head	8	3.220	0.3	-	-	-
+aopt_k_wino_output<false, 4>	22	2.286	0.2	-	-	-
+aopt_k_wino_input<true, 2, 4>	20	2.246	0.2	-	-	-
+aopt_k_upsample_output<1>	8	1.720	0.2	-	-	-
+nvjet_sm90_hss_256x128_64x4_1x2_h_bz_coopA_TNT	31	1.615	0.2	-	-	-
+nvjet_sm90_hsh_256x128_64x4_2x4_h_bz_coopA_NNT	31	1.480	0.2	-	-	-
+aopt_k_softmax_half	31	1.204	0.1	-	-	-
+aopt_k_upsample_input	9	0.614	0.1	-	-	-
+aopt_k_add_norm	2	0.203	0.0	-	-	-
+aopt_k_norm<false>	2	0.181	0.0	-	-	-
+memset	34	0.102	0.0	-	-	-
+aopt_k_point_in	2	0.084	0.0	-	-	-
+aopt_k_wino_input<false, 1, 4>	2	0.033	0.0	-	-	-
+(gaps)	0	2.924	0.3	-	-	-
+# kernels 950.882 ms, together 950.882 ms; with gaps of 2.924 ms 99.99 % of the judge's 953.926 ms
+# whole decode 953.926 ms, 2.011e+06 GFLOP, 2108274.4 GFLOP/s; this machine: 891259.0 GFLOP/s, 4157.8 GB/s; roofline 2256.513 ms, 0.4x away
