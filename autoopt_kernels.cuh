@@ -774,6 +774,19 @@ static __device__ __forceinline__ void aopt__copy4(uint32_t smem, const void *p,
 static __device__ __forceinline__ void aopt__copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int N> static __device__ __forceinline__ void aopt__copy_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory"); }
 
+/* Tensor cores from sm_80 on.  d[16x8] += a[16x16] * b[16x8], fp16 operands: lane 4g + t has d rows g, g + 8 (columns 2t, 2t + 1 each), a rows g, g + 8 by turns (columns 2t,
+   2t + 1, then 2t + 8, 2t + 9), b rows 2t, 2t + 1, then 2t + 8, 2t + 9 of column g. */
+static __device__ __forceinline__ void aopt__mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+/* Four 8x8 matrices, matrix i's rows at the addresses of lanes 8i .. 8i+7: lane 4g + t gets rows 2t, 2t + 1 of column g. */
+static __device__ __forceinline__ void aopt__ldmatrix_x4_trans(uint32_t smem, uint32_t (&r)[4])
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(smem) : "memory");
+}
+
 /* scale * x * sigmoid(x), scale a power of two and given inverted; 2 ulp or so.  x = -inf side: exp overflows to inf, 1/inf = 0. */
 static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
 {
@@ -1688,7 +1701,7 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
 /* ---- tiles of time ---- */
 /* Along time F(4,3), with the matrices of M = 4, times F(M,3) along H and W: six combinations q of frames 4g-2 .. 4g+3 make frames 4g .. 4g+3. */
 
-enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT_WINO_TIME_PRODUCTS, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4 };
+enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT_WINO_TIME_PRODUCTS, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4, AOPT__WINO_TIME_SLOTS = 8 };
 
 /* Reference: wino_time_input_ref in tests/test_fast.cu.  SiLU by tanh.approx; the rest in f32, one rounding.
    Launch     12 warps, one block to a multiprocessor, walk down a strip of tiles as aopt_k_wino_input does: 64 channels of 2 tiles.  Rows Mg+1 .. Mg+M of six
@@ -1804,110 +1817,117 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     }
 }
 
-/* A^T along time for the first (even) and the second frame of a pair: coefficients of the point 0 or infinity, whose products start at line `end`, and of the two
-   pairs of points. */
-typedef struct aopt__wino_pair_of { float even[3], odd[3]; int end; } aopt__wino_pair_of;
-/* Of the six combinations of a column of a tile, two channels: A^T along time for two frames, then A^T along H. */
-template <int M>
-static __device__ __forceinline__ void aopt__wino_time_column(const char *m, int bytes, const aopt__wino_pair_of &f, float2 (&o)[2][M])
+/* Row k of A^T, the column of one product: its point to the power k; infinity counts in the last row alone. */
+template <int M> static __device__ __forceinline__ float aopt__wino_at_entry(int k, int product)
 {
-    enum { N = M + 2 };
-    float2 d[2][N];
-#pragma unroll
-    for (int k = 0; k < N; k++) {
-        const float2 e = aopt__load2(m + (f.end + k) * bytes), a = aopt__load2(m + (N + k) * bytes), b = aopt__load2(m + (2 * N + k) * bytes),
-                     c = aopt__load2(m + (3 * N + k) * bytes), g = aopt__load2(m + (4 * N + k) * bytes);
-#define AOPT__AXIS(x) do { \
-        d[0][k].x = fmaf(f.even[0], e.x, fmaf(f.even[1], a.x + b.x, f.even[2] * (c.x + g.x))); \
-        d[1][k].x = fmaf(f.odd[0], e.x, fmaf(f.odd[1], a.x - b.x, f.odd[2] * (c.x - g.x))); } while (0)
-        AOPT__AXIS(x);
-        AOPT__AXIS(y);
-#undef AOPT__AXIS
-    }
-#pragma unroll
-    for (int i = 0; i < 2; i++) aopt__wino_at<M>(d[i], o[i]);
+    if (product == 0 || product == M + 1) return k == (product ? M - 1 : 0) ? 1.0f : 0.0f;
+    const float size = product < 3 ? aopt__wino_power<M>(0, 1) : product < 5 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1), point = product & 1 ? size : -size;
+    float power = 1.0f;
+    for (int i = 0; i < k; i++) power *= point;
+    return power;
 }
-
-/* The rest of a frame of a tile: y = alpha * o + bias + residual, stored where `rows` and `columns` say that there is a position.  No branches: warps stay together.
-   part: squares summed over the warp's channels, R rows of the tile at a time, in shared memory; more: added to those of the channels before. */
-template <bool RESIDUAL, int M, int PARTS>
-static __device__ __forceinline__ void aopt__wino_time_finish(const char *res, int bytes, float alpha, float2 bias, char *to, uint32_t line, uint32_t step,
-                                                              int rows, int columns, const float2 (&o)[M][M], float (&part)[PARTS][16], bool more)
+/* A^T along time and along H at once, [4*M rows: frame, line][6*N products of a column], times SCALE, as fragments of m16n8k16: fp16 values and what their rounding has left,
+   22 bits together; SCALE keeps both above the subnormals.  TILES of 16 rows for each K16 products: rows 0..15; their remainders; M = 6: rows 16..23 and their remainders. */
+template <int M> struct aopt__wino_time_rows { enum { TILES = M / 2, K16 = 3, FRAGMENTS = K16 * TILES * 4, SCALE = 512 }; };
+/* Register `fragment` of `lane`. */
+template <int M> static __device__ __forceinline__ uint32_t aopt__wino_time_fragment(int fragment, int lane)
 {
-    enum { R = M / PARTS };
-    float *const mine = part[0] + (threadIdx.x & 31) / 2;
+    enum { N = M + 2, TILES = aopt__wino_time_rows<M>::TILES };
+    const int tile = fragment / 4 % TILES, lower = fragment & 1, row = tile == 2 ? 16 + lane / 4 : 8 * lower + lane / 4, rest = tile == 2 ? lower : tile;
+    union { uint32_t bits; __half h[2]; } u;
+    u.bits = 0;
+    for (int i = 0; i < 2; i++) {
+        const int k = fragment / 4 / TILES * 16 + (fragment & 2) * 4 + lane % 4 * 2 + i;
+        const float v = k < AOPT__WINO_TIME_N * N ? aopt__wino_time_rows<M>::SCALE * aopt__wino_at_entry<AOPT__WINO_TIME_M>(row / M, k / N) * aopt__wino_at_entry<M>(row % M, k % N) : 0.0f;
+        const __half h = __float2half_rn(v);
+        u.h[i] = rest ? __float2half_rn(v - __half2float(h)) : h;
+    }
+    return u.bits;
+}
+/* SCALE * A^T along time and H of two columns of a tile, 8 channels: o[column][rows lane/4 + 8i][channels 2*(lane%4), +1].  from, last: where the lane's line of the first and of
+   the last 16 products starts in shared memory, lanes 16 on for the second column; BYTES: from line to line. */
+template <int M, int BYTES>
+static __device__ __forceinline__ void aopt__wino_time_columns(const uint32_t (&a)[aopt__wino_time_rows<M>::K16][aopt__wino_time_rows<M>::TILES][4], uint32_t from, uint32_t last, float (&o)[2][M / 2][2])
+{
+    enum { K16 = aopt__wino_time_rows<M>::K16 };
+    float d[2][2][4];
 #pragma unroll
-    for (int k = 0; k < PARTS; k++) {
-        float ss[16];
+    for (int i = 0; i < 16; i++) d[i / 8][i / 4 % 2][i % 4] = 0.0f;
 #pragma unroll
-        for (int i = 0; i < 16; i++) {
-            const int y = k * R + i / M, x = i % M;
-            ss[i] = 0.0f;
-            if (i >= R * M) continue;
-            const bool in = y < rows && x < columns;
-            const float2 v = o[y][x], e = RESIDUAL ? aopt__load2(res + (y * M + x) * bytes) : make_float2(0.0f, 0.0f);
-            const __half2 h = __floats2half2_rn(fmaf(v.x, alpha, bias.x + e.x), fmaf(v.y, alpha, bias.y + e.y));
-            const float2 f = __half22float2(h);
-            if (in) *(__half2 *)(to + (uint64_t)line * (uint32_t)y + (uint64_t)step * (uint32_t)x) = h;
-            ss[i] = in ? fmaf(f.x, f.x, f.y * f.y) : 0.0f;
+    for (int k = 0; k < K16; k++) {
+        uint32_t lines[4];
+        aopt__ldmatrix_x4_trans(k < K16 - 1 ? from + k * 16 * BYTES : last, lines);
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const uint32_t b[2] = { lines[2 * i], lines[2 * i + 1] };
+            aopt__mma_m16n8k16(d[i][0], a[k][0], b);
+            aopt__mma_m16n8k16(d[i][0], a[k][1], b);
+            if constexpr (M == 6) aopt__mma_m16n8k16(d[i][1], a[k][2], b);
         }
-        const float sum = aopt__reduce16(ss);
-        if (!(threadIdx.x & 1)) mine[16 * k] = more ? mine[16 * k] + sum : sum;
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        o[i / 2][0][i % 2] = d[i / 2][0][i % 2];
+        o[i / 2][1][i % 2] = d[i / 2][0][2 + i % 2];
+        if constexpr (M == 6) o[i / 2][2][i % 2] = d[i / 2][1][i % 2] + d[i / 2][1][2 + i % 2];
     }
 }
 
-/* Reference: wino_time_output_ref in tests/test_fast.cu.  Everything in f32, one rounding; r from the rounded values.
-   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: three), 128 channels of a tile of a group at a time, 2 a lane; 2 warps make
-              frames 4g and 4g+1, 2 the others.  Products come column by column of the tile, 6*(M+2) lines of 256 bytes, then the residual frame by
-              frame, through a ring in shared memory that runs on from tile to tile; a slot is filled anew two arrivals later, because the warps of the
-              first pair read their residual after that of the second has arrived.
+/* Reference: wino_time_output_ref in tests/test_fast.cu.  Coefficients of 22 bits, sums f32, one rounding; r from the rounded values.  A product that is not finite leaves
+   nothing finite of its channel in the tile.
+   Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: three), 128 channels of a tile of a group at a time, 32 a warp.  Tensor cores make A^T along
+              time and H, a column of the tile at a time; A^T along W follows in registers, a lane having rows (frame, line) lane/4 + 8i and 8 channels.
+              Products come column by column, 6*(M+2) lines of 256 bytes, then the residual, 8 rows at a time, through a ring in shared memory that runs on from tile
+              to tile.  Columns are taken in pairs, points +-p.  What a step has read is filled anew once all have come to the next.  Results take the place of
+              the residual (or of none) in the ring and leave from there in whole lines.  The 16-byte chunks of a line are permuted, so that banks do not collide.
    Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
-template <int M> static __host__ __device__ constexpr int aopt__wino_time_slots() { return M == 6 ? 8 : 6; }
 template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 12) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
 template <bool RESIDUAL, int M>
 __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_blocks<M>()) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
 {
-    enum { N = M + 2, FRAMES = AOPT__WINO_TIME_M, COLUMN = AOPT__WINO_TIME_N * N, WARPS = AOPT__WINO_TIME_WARPS, HALF = WARPS / 2, WIDTH = 64 * HALF, ROW = 2 * WIDTH, LANES = ROW / 16, SLOT = COLUMN * ROW, SLOTS = aopt__wino_time_slots<M>(), R = 16 / M, PARTS = M / R };
-    extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][COLUMN] rows */
-    __shared__ float part[WARPS][2][PARTS][16];
-    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles = tiles_x * ((H + M - 1) / M);
-    const int id = (int)threadIdx.x, lane = id & 31, warp = id >> 5, pair = warp / HALF, line_in = id / LANES;       /* line_in: of 8 lines that are fetched at once */
-    const int steps = RESIDUAL ? N + FRAMES : N, total = groups * tiles;
-    const int64_t plane = (int64_t)C * AOPT_WINO_BLOCK;
+    enum { N = M + 2, FRAMES = AOPT__WINO_TIME_M, COLUMN = AOPT__WINO_TIME_N * N, WARPS = AOPT__WINO_TIME_WARPS, THREADS = 32 * WARPS, WIDTH = 32 * WARPS, ROW = 2 * WIDTH, CHUNKS = ROW / 16,
+           SLOT = COLUMN * ROW, SLOTS = AOPT__WINO_TIME_SLOTS, OCTETS = FRAMES * M / 8, K16 = aopt__wino_time_rows<M>::K16, TILES = aopt__wino_time_rows<M>::TILES };
+    extern __shared__ __align__(16) unsigned char stage[];          /* [SLOTS][COLUMN] lines */
+    __shared__ float part[WARPS][FRAMES * M * M];
+    const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_x = (W + M - 1) / M, tiles = tiles_x * ((H + M - 1) / M), total = groups * tiles;
+    const int id = (int)threadIdx.x, lane = id & 31, warp = id >> 5, row = lane / 4;
+    const int chunk = id % CHUNKS, line = id / CHUNKS, swizzled = (chunk ^ line) * 16;      /* that a thread copies, of 8 lines at once */
 
-    /* An item is a tile of a group of frames.  item_in, c_in, step_in: what is fetched next, into slot_in; a step is a column of products or a frame of the residual. */
+    /* An item is a tile of a group of frames.  item_in, c_in, step_in: what is fetched next, into slot_in; a step is a column of products or 8 rows of the residual. */
     int item_in = (int)blockIdx.x, c_in = 0, step_in = 0, slot_in = 0, slot_out = 0;
-    const __half *from = a.m;
+    const char *from = (const char *)a.m;
     int y_in = 0, x_in = 0, frame_in = 0;
     bool in = false;
-    const auto start = [&]() {                                      /* from, in: line line_in of the first column */
-        const int ch = c_in + id % LANES * 8, t = item_in % tiles;
+    const auto start = [&]() {                                      /* from, in: the thread's line of the first column */
+        const int ch = c_in + chunk * 8, t = item_in % tiles;
         in = ch < C;
         y_in = t / tiles_x * M; x_in = t % tiles_x * M; frame_in = item_in / tiles * FRAMES - a.front;
-        from = a.m + ((int64_t)(item_in / AOPT_WINO_BLOCK) * (AOPT__WINO_TIME_N * N * N * AOPT_WINO_BLOCK) + item_in % AOPT_WINO_BLOCK) * C + (in ? ch : 0) + line_in * N * plane;
+        from = (const char *)(a.m + ((int64_t)(item_in / AOPT_WINO_BLOCK) * (AOPT__WINO_TIME_N * N * N * AOPT_WINO_BLOCK) + item_in % AOPT_WINO_BLOCK + line * (N * AOPT_WINO_BLOCK)) * C + (in ? ch : 0));
     };
     const auto fetch = [&]() {
         if (item_in < total) {
-            const uint32_t to = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)(slot_in * SLOT + id * 16);
+            const uint32_t slot = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)(slot_in * SLOT + swizzled), to = slot + (uint32_t)(line * ROW);
             if (step_in == 0) start();
-            if (!RESIDUAL || step_in < N) {                         /* columns 0, N - 1, 1, 2, .. */
-                const __half *p = from + (step_in == 0 ? 0 : step_in == 1 ? N - 1 : step_in - 1) * plane;
+            if (step_in < N) {                                      /* columns 0, N - 1, 1, 2, .. */
+                const uint32_t plane = aopt__opaque32((uint32_t)C * (2 * AOPT_WINO_BLOCK));
+                const char *p = from + (uint64_t)plane * (uint32_t)(step_in == 0 ? 0 : step_in == 1 ? N - 1 : step_in - 1);
 #pragma unroll
-                for (int i = 0; i < (COLUMN + 7) / 8; i++) {        /* rows: combination row / N, row % N along H */
-                    if (8 * i + 8 <= COLUMN || line_in < COLUMN - 8 * i) aopt__copy16(to + i * 8 * ROW, p, in ? 16 : 0);
-                    p += 8 * N * plane;
+                for (int i = 0; i < (COLUMN + 7) / 8; i++) {        /* lines: combination line / N, line % N along H */
+                    if (8 * i + 8 <= COLUMN || line < COLUMN - 8 * i) aopt__copy16(to + i * 8 * ROW, p, in ? 16 : 0);
+                    p += (uint64_t)plane * (8 * N);
                 }
-            } else {                                                /* frames 0, 2, 1, 3 */
-                const int j = step_in - N, f = frame_in + (j & 1) * 2 + j / 2, rows = f >= 0 && f < (int)a.frames && in ? H - y_in : 0, columns = W - x_in;
-                const __half *const corner = (f >= a.tail_at ? a.residual_tail : a.residual) + (((int64_t)f * H + y_in) * W + x_in) * C + c_in + id % LANES * 8;
+            } else if (RESIDUAL) {
+                const int r = 8 * (step_in - N) + line, f = frame_in + r / M, y = y_in + r % M;
+                const int columns = in && f >= 0 && f < (int)a.frames && y < H ? W - x_in : 0;
+                const uint32_t pixel = aopt__opaque32((uint32_t)C * 2), to = slot + (uint32_t)(line * M * ROW);
+                const char *p = (const char *)(columns > 0 ? (f >= a.tail_at ? a.residual_tail : a.residual) + (((int64_t)f * H + y) * W + x_in) * C + c_in + chunk * 8 : a.residual);
 #pragma unroll
-                for (int i = 0; i < (M * M + 7) / 8; i++) {
-                    const int q = line_in + 8 * i, y = q / M, x = q % M;
-                    const bool here = y < rows && x < columns;
-                    if (q < M * M) aopt__copy16(to + i * 8 * ROW, here ? corner + (y * W + x) * C : a.residual, here ? 16 : 0);
+                for (int x = 0; x < M; x++) {
+                    aopt__copy16(to + x * ROW, p, x < columns ? 16 : 0);
+                    p += x + 1 < columns ? pixel : 0;
                 }
             }
-            if (++step_in == steps) {
+            if (++step_in == N + OCTETS) {
                 step_in = 0;
                 c_in += WIDTH;
                 if (c_in >= C) { c_in = 0; item_in += (int)gridDim.x; }
@@ -1916,75 +1936,116 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
         aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
         slot_in = slot_in + 1 == SLOTS ? 0 : slot_in + 1;
     };
-    const auto arrive = [&]() {                                     /* the next slot; the one before the one before is filled anew */
-        const char *const s = (const char *)stage + slot_out * SLOT + (warp % HALF * 32 + lane) * 4;
-        aopt__copy_wait<SLOTS - 3>();
+    const auto next = [&]() { const int s = slot_out * SLOT; slot_out = slot_out + 1 == SLOTS ? 0 : slot_out + 1; return s; };
+    /* After the wait for a step's slots: all threads' copies are there, and all have read the slots of the step before, which are filled anew. */
+    const auto step = [&](int before) {
         __syncthreads();
-        fetch();
-        slot_out = slot_out + 1 == SLOTS ? 0 : slot_out + 1;
-        return s;
+#pragma unroll 1
+        for (int k = 0; k < before; k++) fetch();
     };
 
-    aopt__wino_pair_of f;
-    f.end = pair ? (AOPT__WINO_TIME_N - 1) * N : 0;
-    f.even[0] = pair ? 0.0f : 1.0f; f.even[1] = pair ? aopt__wino_power<4>(0, 2) : 1.0f; f.even[2] = pair ? aopt__wino_power<4>(1, 2) : 1.0f;
-    f.odd[0] = pair ? 1.0f : 0.0f; f.odd[1] = pair ? aopt__wino_power<4>(0, 3) : aopt__wino_power<4>(0, 1); f.odd[2] = pair ? aopt__wino_power<4>(1, 3) : aopt__wino_power<4>(1, 1);
-    for (int s = 0; s < SLOTS - 2; s++) fetch();
-    for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x) {
-        const int t = item % tiles, y0 = t / tiles_x * M, x0 = t % tiles_x * M, first = item / tiles * FRAMES - a.front;
-        for (int c0 = 0; c0 < C; c0 += WIDTH) {
-            const int c = c0 + warp % HALF * 64 + 2 * lane;
-            float2 o[2][M][M], t[2][M];
-#pragma unroll
-            for (int i = 0; i < 2 * M * M; i++) o[i / M / M][i / M % M][i % M] = make_float2(0.0f, 0.0f);
+    for (int s = 0; s < SLOTS - 1; s++) fetch();
+    uint32_t at[K16][TILES][4];
+    {
+        uint32_t *const table = (uint32_t *)(stage + (SLOTS - 1) * SLOT);       /* where nothing arrives before the first step */
 #pragma unroll 1
-            for (int l = 0; l < N; l++) {                           /* points 0, infinity, a, -a, b, ..; one body for all, the code is long enough */
-                aopt__wino_time_column<M>(arrive(), ROW, f, t);
-                if (l < 2) {
+        for (int i = id; i < 32 * aopt__wino_time_rows<M>::FRAGMENTS; i += THREADS) table[i] = aopt__wino_time_fragment<M>(i / 32, i % 32);
+        __syncthreads();
 #pragma unroll
-                    for (int i = 0; i < 2 * M; i++) {
-                        float2 *const to = o[i / M][i % M];
-                        if (l == 0) { to[0].x += t[i / M][i % M].x; to[0].y += t[i / M][i % M].y; }
-                        else { to[M - 1].x += t[i / M][i % M].x; to[M - 1].y += t[i / M][i % M].y; }
-                    }
-                    continue;
-                }
+        for (int i = 0; i < aopt__wino_time_rows<M>::FRAGMENTS; i++) at[i / 4 / TILES][i / 4 % TILES][i % 4] = table[32 * i + lane];
+    }
+    const float alpha = a.alpha * (1.0f / aopt__wino_time_rows<M>::SCALE);
+    /* The lane's line for ldmatrix in its slot: lane % 16, chunk 4*warp.  M = 4: the last 16 products are 4, and those again with coefficients 0. */
+    const uint32_t at_line = (uint32_t)((lane & 15) * ROW + (4 * warp ^ (lane & 7)) * 16),
+                   at_last = M == 6 ? at_line + (K16 - 1) * 16 * ROW : (uint32_t)(((K16 - 1) * 16 + (lane & 3)) * ROW + (4 * warp ^ (lane & 3)) * 16);
+    for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x) {
+        int y0, x0, first;                                          /* found anew where they are asked for: registers are scarce before */
+        const auto find = [&]() {
+            const int i = (int)aopt__opaque32((uint32_t)item), in_group = i % tiles;
+            y0 = in_group / tiles_x * M; x0 = in_group % tiles_x * M; first = i / tiles * FRAMES - a.front;
+        };
+        for (int c0 = 0; c0 < C; c0 += WIDTH) {
+            float o[4][OCTETS][2][M];                               /* 8 channels each, rows, the lane's two of 8 channels, x */
+#pragma unroll
+            for (int i = 0; i < 8 * OCTETS * M; i++) o[i / M / 2 / OCTETS][i / M / 2 % OCTETS][i / M % 2][i % M] = 0.0f;
+#pragma unroll 1
+            for (int q = 0; q < N / 2; q++) {                       /* points 0 and infinity, a and -a, .. */
+                if (q == 0) aopt__copy_wait<SLOTS - 3>(); else aopt__copy_wait<SLOTS - 4>();
+                step(q == 0 ? 1 : 2);
+                const int plus = next(), minus = next();
+                const uint32_t slot = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)(lane < 16 ? plus : minus);
                 float power[M];
-                power[0] = 1.0f;
-                power[1] = l < 4 ? aopt__wino_power<M>(0, 1) : l < 6 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1);
-                if (l & 1) power[1] = -power[1];
+                power[1] = q < 2 ? aopt__wino_power<M>(0, 1) : q < 3 ? aopt__wino_power<M>(1, 1) : aopt__wino_power<M>(2, 1);
 #pragma unroll
-                for (int j = 2; j < M; j++) power[j] = power[j - 1] * power[1];
+                for (int x = 2; x < M; x++) power[x] = power[x - 1] * power[1];
 #pragma unroll
-                for (int i = 0; i < 2 * M * M; i++) {
-                    float2 &to = o[i / M / M][i / M % M][i % M];
-                    to.x = fmaf(power[i % M], t[i / M / M][i / M % M].x, to.x);
-                    to.y = fmaf(power[i % M], t[i / M / M][i / M % M].y, to.y);
+                for (int j = 0; j < 4; j++) {                       /* 8 channels, chunk 4*warp + j */
+                    float d[2][OCTETS][2];
+                    aopt__wino_time_columns<M, ROW>(at, (at_line ^ 16 * j) + slot, (at_last ^ 16 * j) + slot, d);
+#pragma unroll
+                    for (int i = 0; i < 2 * OCTETS; i++) {
+                        float (&to)[M] = o[j][i / 2][i % 2];
+                        const float u = d[0][i / 2][i % 2], v = d[1][i / 2][i % 2];
+                        if (q == 0) { to[0] += u; to[M - 1] += v; }
+                        else {
+                            to[0] += u + v;
+#pragma unroll
+                            for (int x = 1; x < M; x++) to[x] = fmaf(power[x], x & 1 ? u - v : u + v, to[x]);
+                        }
+                    }
                 }
             }
-            const float2 bias = c < C ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
-            const uint32_t line = aopt__opaque32((uint32_t)W * (uint32_t)C * 2), step = aopt__opaque32((uint32_t)C * 2);
+            find();
+            const int c = c0 + 32 * warp + lane % 4 * 2;
+            float2 bias[4];
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const char *res = NULL;
-#pragma unroll 1
-                for (int k = 0; k < (RESIDUAL ? 2 : 0); k++) {      /* frame h, then 2 + h */
-                    const char *const s = arrive();
-                    if (k == pair) res = s;
+            for (int j = 0; j < 4; j++) bias[j] = c + 8 * j < C ? *(const float2 *)(a.bias + c + 8 * j) : make_float2(0.0f, 0.0f);
+            const bool here = c0 + chunk * 8 < C;
+            const uint32_t pixel = aopt__opaque32((uint32_t)C * 2);
+#pragma unroll
+            for (int i = 0; i < OCTETS; i++) {                      /* rows 8i .. 8i+7 */
+                if (i == 0) aopt__copy_wait<SLOTS - 3>(); else aopt__copy_wait<SLOTS - 2>();
+                step(i == 0 ? 2 : 1);
+                unsigned char *const slot = stage + next(), *const mine = slot + row * M * ROW + lane % 4 * 4;
+                float ss[M];
+#pragma unroll
+                for (int x = 0; x < M; x++) {
+                    ss[x] = 0.0f;
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        unsigned char *const word = mine + x * ROW + ((4 * warp + j) ^ row) * 16;
+                        const float2 e = RESIDUAL ? aopt__load2(word) : make_float2(0.0f, 0.0f);
+                        ss[x] += aopt__store2((__half *)word, fmaf(o[j][i][0][x], alpha, bias[j].x + e.x), fmaf(o[j][i][1][x], alpha, bias[j].y + e.y));
+                    }
                 }
-                const int frame = first + 2 * pair + h;
-                const int rows = c < C && frame >= 0 && frame < (int)a.frames ? H - y0 : 0;
-                char *const to = (char *)((frame >= a.tail_at ? a.y_tail : a.y) + (((int64_t)frame * H + y0) * W + x0) * C + c);
-                aopt__wino_time_finish<RESIDUAL, M>(res, ROW, a.alpha, bias, to, line, step, rows, W - x0, o[h], part[warp][h], c0 > 0);
+                if (a.r) {
+                    float *const sum = part[warp] + (8 * i + row) * M;
+#pragma unroll
+                    for (int x = 0; x < M; x++) {
+                        ss[x] += __shfl_xor_sync(0xffffffffu, ss[x], 1);
+                        ss[x] += __shfl_xor_sync(0xffffffffu, ss[x], 2);
+                        if (lane % 4 == 0) sum[x] = c0 > 0 ? sum[x] + ss[x] : ss[x];
+                    }
+                }
+                __syncthreads();
+                const int r = (int)aopt__opaque32((uint32_t)(8 * i + line)), f = first + r / M, y = y0 + r % M;
+                const int columns = here && f >= 0 && f < (int)a.frames && y < H ? W - x0 : 0;
+                char *const to = (char *)((f >= a.tail_at ? a.y_tail : a.y) + (((int64_t)f * H + y) * W + x0) * C + c0 + chunk * 8);
+#pragma unroll
+                for (int x = 0; x < M; x++) {
+                    const uint4 v = *(const uint4 *)(slot + (line * M + x) * ROW + swizzled);
+                    if (x < columns) *(uint4 *)(to + (uint64_t)pixel * (uint32_t)x) = v;
+                }
             }
         }
         if (!a.r) continue;
-        __syncthreads();                                            /* before the sums are written again, others follow in arrive() */
-        for (int i = id; i < FRAMES * M * M; i += 32 * WARPS) {
-            const int j = i / (M * M), y = i / M % M, x = i % M, frame = first + j;
+        find();
+        __syncthreads();                                            /* before the sums are written again, others follow in step() */
+        for (int i = id; i < FRAMES * M * M; i += THREADS) {
+            const int y = y0 + i / M % M, x = x0 + i % M, frame = first + i / (M * M);
             float sum = 0.0f;
-            for (int k = 0; k < HALF; k++) sum += part[j / 2 * HALF + k][j % 2][y / R][y % R * M + x];
-            if (frame >= 0 && frame < (int)a.frames && y0 + y < H && x0 + x < W) a.r[((int64_t)frame * H + y0 + y) * W + x0 + x] = aopt__norm_factor(sum, sqrt_c);
+            for (int k = 0; k < WARPS; k++) sum += part[k][i];
+            if (frame >= 0 && frame < (int)a.frames && y < H && x < W) a.r[((int64_t)frame * H + y) * W + x] = aopt__norm_factor(sum, sqrt_c);
         }
     }
 }
@@ -2460,7 +2521,7 @@ template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input 
 }
 template <int M> static void aopt__wino_time_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
 {
-    enum { THREADS = 32 * AOPT__WINO_TIME_WARPS, SMEM = aopt__wino_time_slots<M>() * AOPT__WINO_TIME_N * (M + 2) * 64 * AOPT__WINO_TIME_WARPS };
+    enum { THREADS = 32 * AOPT__WINO_TIME_WARPS, SMEM = AOPT__WINO_TIME_SLOTS * AOPT__WINO_TIME_N * (M + 2) * 64 * AOPT__WINO_TIME_WARPS };
     const int64_t groups = aopt__div_up(a->front + a->frames, AOPT__WINO_TIME_M), most = (int64_t)aopt__multiprocessors() * aopt__wino_time_blocks<M>();
     void (*const kernel)(aopt_wino_output, int, float) = a->residual ? aopt_k_wino_time_output<true, M> : aopt_k_wino_time_output<false, M>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);

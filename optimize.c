@@ -380,8 +380,10 @@ typedef struct layer {
     int part;                           /* frames that the work space holds at a time */
     int64_t gamma_at, bias_at, matrix_at;       /* in `params`; -1: none */
     float unit;                         /* 2^-s of the weights */
-    __half *u, *history;                /* history: the last two frames of the input */
+    __half *u, *history;                /* history: the last two frames of the input; of WINOGRAD without a time tile of the transformed one */
     float *history_r;
+    int spare;                          /* of the gpu's spares, the one that the last two frames go to, to be the history of the next chunk, or NONE: they are copied */
+    int in_tail, out_tail, add_tail;    /* the layer to whose spare the last two frames of the input, the output, the residual went, or NONE: they are in the buffer */
 } layer;
 
 enum { LAYERS = 64 };
@@ -393,6 +395,8 @@ typedef struct gpu {
     int over_time;                      /* the device has the shared memory for tiles of time */
     __half *buffer[BUFFERS];
     float *r[BUFFERS];
+    __half *spare[LAYERS];              /* as many as there are sizes of what is looked back at */
+    int64_t spare_n[LAYERS];            /* elements; 0: unused */
     int64_t buffer_n[BUFFERS], r_n[BUFFERS];    /* elements */
     int exponent[SCALES];               /* a value is kept times 2^exponent */
     float *params, *host_params;        /* device; host, unscaled, with as much room again */
@@ -434,8 +438,10 @@ static int products_of(const layer *l) { return (l->tile + 2) * (l->tile + 2) * 
 /* Of a 3x3x3 convolution: time taps of its GEMM; rows of a product of n frames, before and after it. */
 static int gemm_taps_of(const layer *l) { return l->time_tile ? 1 : 3; }
 static int64_t blocks_of(const layer *l, int64_t n) { return div_up(div_up(n, l->time_tile) * tiles_of(l), AOPT_WINO_BLOCK); }
-static int64_t rows_in(const layer *l, int64_t n) { return l->time_tile ? blocks_of(l, n) * AOPT_WINO_BLOCK : (n + 2) * tiles_of(l); }
+static int64_t rows_in(const layer *l, int64_t n) { return l->time_tile ? blocks_of(l, n) * AOPT_WINO_BLOCK : n > 2 ? (n - 2) * tiles_of(l) : 0; }
 static int64_t rows_out(const layer *l, int64_t n) { return l->time_tile ? rows_in(l, n) : n * tiles_of(l); }
+/* Elements of a history. */
+static int64_t history_n(const layer *l) { return l->how == WINOGRAD && !l->time_tile ? 2 * products_of(l) * tiles_of(l) * l->ci : 2 * l->H * l->W * l->ci; }
 static int64_t align(int64_t bytes) { return (bytes + 1023) / 1024 * 1024; }
 /* Of an upsampling: tiles of a frame, combinations of a tile's input, products. */
 static int64_t up_tiles_of(const layer *l) { return (l->H / l->up_tile + 1) * (l->W / l->up_tile + 1); }
@@ -451,6 +457,7 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->how = how;
     snprintf(l->name, sizeof l->name, "%d %s", level, name);
     l->level = level; l->from = from; l->to = to; l->add = NONE; l->shortcut = NONE;
+    l->spare = l->in_tail = l->out_tail = l->add_tail = NONE;
     l->w = w; l->norm = norm;
     l->groups = how == QKV ? 3 : how == TIME ? 2 : 1;
     l->ci = w ? pad8(w->ci) : 0;
@@ -476,6 +483,48 @@ static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int fro
     if (b->shortcut.weight) add_layer(g, POINT, "shortcut", level, from, to, &b->shortcut, NULL);
     add_layer(g, WINOGRAD, kind, level, from, T + level, &b->conv1, &b->norm1);
     add_layer(g, WINOGRAD, "3x3x3", level, T + level, to, &b->conv2, &b->norm2)->add = b->shortcut.weight ? to : from;
+}
+
+/* Spares: what a 3x3x3 convolution looks back at is not copied.  Whoever makes the last two frames writes them into a spare instead; once they are read, the spare is the
+   history and the old history the spare.  Without a time tile these are frames of the input transform.  With one they are the "tail" of the input itself: the layer before
+   writes it and all that read the input read it.  Chunks of one frame copy. */
+
+/* A spare of n elements. */
+static int spare_of(gpu *g, int64_t n)
+{
+    int k;
+    for (k = 0; g->spare_n[k] && g->spare_n[k] != n; k++) { }
+    g->spare_n[k] = n;
+    return k;
+}
+
+/* Whether all that read what layer j put into its buffer can read a tail: 3x3x3 convolutions over time and what takes each frame alone. */
+static int tail_fits(const gpu *g, int j)
+{
+    const int buffer = g->plan[j].to;
+    int k;
+    for (k = j + 1; k < g->layer_n; k++) {
+        const layer *l = &g->plan[k];
+        if ((l->from == buffer || l->add == buffer || l->shortcut == buffer || (l->to == buffer && l->how == PROJECT)) && !l->time_tile && l->how != POINT) return 0;
+        if (l->to == buffer) break;
+    }
+    return 1;
+}
+
+/* Give layer i's input a tail, if the layer that makes it can write one and no other does meanwhile. */
+static void link_tail(gpu *g, int i)
+{
+    layer *l = &g->plan[i];
+    int j, k;
+    for (j = i - 1; j >= 0 && g->plan[j].to != l->from; j--) if (g->plan[j].out_tail != NONE) return;
+    if (j < 0 || (!g->plan[j].time_tile && g->plan[j].how != UPSAMPLE) || !tail_fits(g, j)) return;
+    l->spare = spare_of(g, history_n(l));
+    g->plan[j].out_tail = i;
+    for (k = j + 1; k < g->layer_n; k++) {
+        if (g->plan[k].from == l->from) g->plan[k].in_tail = i;
+        if (g->plan[k].add == l->from) g->plan[k].add_tail = i;
+        if (g->plan[k].to == l->from) break;
+    }
 }
 
 static void make_plan(gpu *g, const aopt_vae *vae)
@@ -507,6 +556,11 @@ static void make_plan(gpu *g, const aopt_vae *vae)
     }
     l = add_layer(g, HEAD, "head", i, Y + i, NONE, &d->head_conv, &d->head_norm); l->out_scale = NONE; l->x_is_dead = 1;
     fuse_activation(l - 1, l);
+    for (i = 0; i < g->layer_n; i++) {
+        l = &g->plan[i];
+        if (l->time_tile) link_tail(g, i);
+        else if (l->how == WINOGRAD) l->spare = spare_of(g, history_n(l));
+    }
 }
 
 /* NULL, or what of this model the fast layers cannot do. */
@@ -613,13 +667,14 @@ static int64_t place(gpu *g, char *base)
     int64_t used = 0;
     int i;
     for (i = 0; i < BUFFERS; i++) g->r[i] = (float *)take(base, &used, 4 * g->r_n[i]);
+    for (i = 0; i < LAYERS; i++) g->spare[i] = (__half *)take(base, &used, 2 * g->spare_n[i]);
     for (i = 0; i < g->layer_n; i++) {
         layer *l = &g->plan[i];
         const int64_t P = l->H * l->W;
         const int keeps = l->how == WINOGRAD || l->how == TIME || l->how == HEAD;
         l->u = (__half *)take(base, &used, 2 * weights_n(l));
-        l->history = keeps ? (__half *)take(base, &used, 4 * P * l->ci) : NULL;
-        l->history_r = keeps && l->norm ? (float *)take(base, &used, 8 * P) : NULL;
+        l->history = keeps ? (__half *)take(base, &used, 2 * history_n(l)) : NULL;
+        l->history_r = keeps && l->norm && l->time_tile ? (float *)take(base, &used, 8 * P) : NULL;
     }
     g->params = (float *)take(base, &used, 4 * g->params_n);
     g->blas_work = take(base, &used, 32 << 20);
@@ -712,14 +767,17 @@ static aopt_status gemm(const gpu *g, int64_t frames, int64_t rows, int n, int k
     return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
 }
 
-/* All products of n frames of a 3x3x3 convolution. */
-static aopt_status winograd_gemm(const gpu *g, const layer *l, int64_t n, const __half *v, __half *m, aopt_error *err)
+/* All products of n frames of a 3x3x3 convolution; without a time tile after those in `before`, NULL at the start of a clip, and the last two of `last`. */
+static aopt_status winograd_gemm(const gpu *g, const layer *l, int64_t n, const __half *before, const __half *v, const __half *last, __half *m, aopt_error *err)
 {
     aopt_tapgemm t = l->time_tile ? tapgemm(products_of(l), blocks_of(l, n), AOPT_WINO_BLOCK, l->co, l->ci, 1, v, l->u, m)
                                   : tapgemm(products_of(l), n, tiles_of(l), l->co, l->ci, 3, v, l->u, m);
     if (l->time_tile) {                         /* blocks of rows, each of all products */
         t.a_batch = t.rows * l->ci; t.a_frame = t.batch * t.a_batch;
         t.c_batch = t.rows * l->co; t.c_frame = t.batch * t.c_batch;
+    } else {
+        t.a_batch = rows_in(l, n) * l->ci;
+        t.a_first = before; t.a_last = last;
     }
     return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
 }
@@ -735,14 +793,36 @@ static aopt_status keep(void *history, const void *x, int64_t F, int64_t bytes, 
     return AOPT_OK;
 }
 
-static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+/* The spare, now that the last two frames are there, becomes the history. */
+static void swap_spare(gpu *g, layer *l)
+{
+    __half *const history = l->history;
+    l->history = g->spare[l->spare];
+    g->spare[l->spare] = history;
+}
+
+/* Before one frame is transformed into `last`, the last of those `before` it, or zeros, goes in front of it. */
+static aopt_status keep_one(const layer *l, const __half *before, __half *last, aopt_error *err)
+{
+    const size_t frame = 2 * (size_t)(tiles_of(l) * l->ci), products = (size_t)products_of(l);
+    if (before) TRY(cudaMemcpy2DAsync(last, 2 * frame, (const char *)before + frame, 2 * frame, frame, products, cudaMemcpyDeviceToDevice, 0));
+    else TRY(cudaMemset2DAsync(last, 2 * frame, 0, frame, products, 0));
+    return AOPT_OK;
+}
+
+/* Where the last two frames of a tensor lie that has a tail, before and after the layer that looks back at them has run; NULL: in the buffer. */
+static __half *tail_before(const gpu *g, int layer_at, int64_t frames) { return layer_at == NONE || frames < 2 ? NULL : g->spare[g->plan[layer_at].spare]; }
+static __half *tail_after(const gpu *g, int layer_at, int64_t frames) { return layer_at == NONE || frames < 2 ? NULL : g->plan[layer_at].history; }
+
+static aopt_status run_winograd(gpu *g, layer *l, const chunk *c, aopt_error *err)
 {
     const int64_t P = l->H * l->W, F = c->frames[l->level], front = l->time_tile && c->first ? (1 << (l->level < 2 ? l->level : 2)) - 1 : 0;
     const __half *x = data(g, l, l->from, l->ci);
     const float *r = l->norm ? g->r[l->from] : NULL;
-    __half *y = data(g, l, l->to, l->co);
+    __half *y = data(g, l, l->to, l->co), *const tail = tail_before(g, l->in_tail, F), *before = c->first ? NULL : l->history;
     aopt_status st = AOPT_OK;
     int64_t f, n, deep;
+    if (tail) swap_spare(g, l);         /* at once: the output's last frames may take the place of the history, which the first part's input has read by then */
     for (f = 0; f < F && !st; f += n) {
         aopt_wino_input in;
         aopt_wino_output out;
@@ -751,13 +831,14 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         out.front = f ? 0 : (int)front;                         /* zero frames for those that the first latent frame does not make: later chunks start at whole tiles of time */
         n = least(l->part - out.front, F - f);
         deep = out.front + n;
-        in.x = x; in.r = r; in.frames = n;
-        if (!c->first) { in.history = l->history; in.r_history = l->history_r; }
-        if (l->time_tile) { in.frames = f + n; in.front = f ? -(int)f : out.front; }
-        else if (f) {
-            in.x = x + f * P * l->ci;
-            in.history = in.x - 2 * P * l->ci;
-            if (r) { in.r = r + f * P; in.r_history = in.r - 2 * P; }
+        if (l->time_tile) {
+            in.x = x; in.r = r; in.frames = f + n; in.front = f ? -(int)f : out.front;
+            in.history = before; in.r_history = before ? l->history_r : NULL;
+            in.tail = tail; in.tail_at = F - 2;
+        } else {
+            in.x = x + f * P * l->ci; in.r = r ? r + f * P : NULL; in.frames = n;
+            in.v_last = g->spare[l->spare];
+            if (n == 1) st = keep_one(l, before, in.v_last, err);
         }
         in.gamma = r ? g->params + l->gamma_at : NULL;
         in.v = (__half *)work(g, l);
@@ -770,15 +851,17 @@ static aopt_status run_winograd(gpu *g, const layer *l, const chunk *c, aopt_err
         out.r = g->r[l->to] + f * P;
         out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile; out.time_tile = l->time_tile;
         out.gamma = l->act_out ? g->params + l[1].gamma_at : NULL;
-        st = aopt_cuda_wino_input(&in, 0, err);
+        out.residual_tail = tail_after(g, l->add_tail, F); out.y_tail = tail_before(g, l->out_tail, F); out.tail_at = F - 2 - f;
+        if (!st) st = aopt_cuda_wino_input(&in, 0, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = winograd_gemm(g, l, deep, in.v, (__half *)out.m, err);
+        if (!st) st = winograd_gemm(g, l, deep, before, in.v, in.v_last, (__half *)out.m, err);
         lap(g, l, "gemm", 2.0 * gemm_taps_of(l) * products_of(l) * (double)rows_out(l, deep) * l->co * l->ci);
+        if (!l->time_tile) { swap_spare(g, l); before = l->history; }
         if (!st) st = aopt_cuda_wino_output(&out, 0, err);
         lap(g, l, "output", 0.0);
     }
-    if (!st) st = keep(l->history, x, F, 2 * P * l->ci, c->first, err);
-    if (!st && r) st = keep(l->history_r, r, F, 4 * P, c->first, err);
+    if (!st && l->time_tile && !tail) st = keep(l->history, x, F, 2 * P * l->ci, c->first, err);
+    if (!st && l->time_tile) st = keep(l->history_r, r, F, 4 * P, c->first, err);
     lap(g, l, "history", 0.0);
     return st;
 }
@@ -845,6 +928,8 @@ static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_err
         out.factor_t = l->factor_t; out.skip = (int)((f + skip) % l->factor_t);
         out.y = g->buffer[l->to] + f * 4 * P * l->co; out.r = g->r[l->to] + f * 4 * P;
         out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->up_tile;
+        out.y_tail = tail_before(g, l->out_tail, F);
+        out.tail_at = F - 2 - f;
         st = upsample_input(g, l, f, n, c, v, err);
         lap(g, l, "input", 0.0);
         if (!st) st = aopt_cuda_upsample_gemm_tile(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, l->up_tile, 0, err);
@@ -917,8 +1002,13 @@ static aopt_status run_point(gpu *g, const layer *l, const chunk *c, aopt_error 
     aopt_status st = AOPT_OK;
     if (l->how == POINT_IN)
         st = aopt_cuda_point_in(c->latent, c->latent_channel, g->params + l->matrix_at, g->params + l->bias_at, g->buffer[LATENT], n, l->ci, l->co, 0, err);
-    else if (l->how == POINT)
-        st = gemm(g, 1, n, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, data(g, l, l->to, l->co), alpha_of(g, l), g->params + l->bias_at, err);
+    else if (l->how == POINT) {
+        const __half *const tail = tail_before(g, l->in_tail, c->frames[l->level]);
+        const int64_t last = tail ? 2 * l->H * l->W : 0;
+        __half *const y = data(g, l, l->to, l->co);
+        if (n > last) st = gemm(g, 1, n - last, l->co, l->ci, 1, data(g, l, l->from, l->ci), l->u, y, alpha_of(g, l), g->params + l->bias_at, err);
+        if (tail && !st) st = gemm(g, 1, last, l->co, l->ci, 1, tail, l->u, y + (n - last) * l->co, alpha_of(g, l), g->params + l->bias_at, err);
+    }
     else if (l->how == QKV) {
         st = aopt_cuda_norm(g->buffer[l->from], g->r[l->from], g->params + l->gamma_at, scratch, n, l->ci, 0, err);
         if (!st) st = gemm(g, 1, n, l->co, l->ci, 1, scratch, l->u, g->buffer[l->to], alpha_of(g, l), g->params + l->bias_at, err);
@@ -930,7 +1020,7 @@ static aopt_status run_point(gpu *g, const layer *l, const chunk *c, aopt_error 
     return st;
 }
 
-static aopt_status run_layer(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+static aopt_status run_layer(gpu *g, layer *l, const chunk *c, aopt_error *err)
 {
     switch (l->how) {
         case WINOGRAD: return run_winograd(g, l, c, err);
@@ -948,11 +1038,14 @@ static aopt_status run_layers(gpu *g, const chunk *c, int from, int to, aopt_err
     int i;
     if (g->profile) { cudaDeviceSynchronize(); g->lap = aopt_seconds(); }
     for (i = from; i < to && !st; i++) {
-        const layer *l = &g->plan[i];
+        layer *l = &g->plan[i];
         st = run_layer(g, l, c, err);
         if (!st && g->top && l->out_scale != NONE && !l->act_out) {
-            const int64_t F = c->frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c->first ? 1 : 0);
-            if (F > 0) st = aopt_cuda_max_abs(data(g, l, l->to, l->co), F * l->H * l->W * l->co * (l->how == UPSAMPLE ? 4 : 1), g->top + l->out_scale, 0, err);
+            const int64_t F = c->frames[l->how == UPSAMPLE ? l->level + 1 : l->level] - (l->how == TIME && c->first ? 1 : 0), frame = l->H * l->W * l->co * (l->how == UPSAMPLE ? 4 : 1);
+            const __half *const tail = tail_before(g, l->out_tail, F);
+            const int64_t last = tail ? 2 : 0;
+            if (F > last) st = aopt_cuda_max_abs(data(g, l, l->to, l->co), (F - last) * frame, g->top + l->out_scale, 0, err);
+            if (tail && !st) st = aopt_cuda_max_abs(tail, last * frame, g->top + l->out_scale, 0, err);
         }
     }
     return st;
