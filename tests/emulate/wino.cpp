@@ -21,6 +21,46 @@ static inline void aopt__copy4(uint32_t smem, const void *p, int bytes) { emulat
 static inline void aopt__copy_commit() { emulate_commit(); }
 template <int N> static inline void aopt__copy_wait() { emulate_wait(N + emulate_late); }
 
+/* Of a warp: each thread shows what it has, then all read.  One turn each: of two places they use one by turns, so that nobody writes where others still read. */
+static float emulate_half(uint32_t bits)
+{
+    static std::vector<float> all;
+    if (all.empty()) for (uint32_t i = 0; i < 65536; i++) { __half h; h.bits = (uint16_t)i; all.push_back(__half2float(h)); }
+    return all[bits & 65535];
+}
+static int emulate_turn_of[EMULATE_THREADS];
+static float emulate_a[2][EMULATE_THREADS / 32][16][16], emulate_b[2][EMULATE_THREADS / 32][8][16];
+static inline void aopt__mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2])
+{
+    const int me = emulate_current, g = me % 32 / 4, t = me % 4, place = emulate_turn_of[me];
+    float (&as)[16][16] = emulate_a[place][me / 32], (&bs)[8][16] = emulate_b[place][me / 32];
+    for (int i = 0; i < 8; i++) as[g + i / 2 % 2 * 8][2 * t + i / 4 * 8 + i % 2] = emulate_half(a[i / 2] >> i % 2 * 16);
+    for (int i = 0; i < 4; i++) bs[g][2 * t + i / 2 * 8 + i % 2] = emulate_half(b[i / 2] >> i % 2 * 16);
+    emulate_yield();
+    emulate_turn_of[me] ^= 1;
+    for (int i = 0; i < 4; i++) {
+        const float *const x = as[g + i / 2 * 8], *const y = bs[2 * t + i % 2];
+        float sum = d[i];
+        for (int k = 0; k < 16; k++) sum += x[k] * y[k];
+        d[i] = sum;
+    }
+}
+static const char *emulate_row[2][EMULATE_THREADS];
+static inline void aopt__ldmatrix_x4_trans(uint32_t smem, uint32_t (&r)[4])
+{
+    const int me = emulate_current, g = me % 32 / 4, t = me % 4, place = emulate_turn_of[me];
+    if (smem % 16) abort();
+    emulate_row[place][me] = emulate_shared + smem;
+    emulate_yield();
+    emulate_turn_of[me] ^= 1;
+    for (int i = 0; i < 4; i++) {
+        const char *const *const rows = emulate_row[place] + me / 32 * 32 + 8 * i + 2 * t;
+        uint16_t v[2];
+        for (int k = 0; k < 2; k++) memcpy(&v[k], rows[k] + 2 * g, 2);
+        r[i] = v[0] | (uint32_t)v[1] << 16;
+    }
+}
+
 /* Of the tap GEMM and the weights only what they compute: one tap without alpha and bias, one time tap. */
 int aopt_cuda_has_wgmma(void) { return 1; }
 aopt_status aopt_cuda_tapgemm(cublasHandle_t, const aopt_tapgemm *g, cudaStream_t, aopt_error *e)
