@@ -890,10 +890,13 @@ enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 3
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
     int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
-    int frames, zeros;                  /* frames: of c, where a's first and last frames lie elsewhere, else 0; zeros: the first are zeros */
+    int frames, zeros, single;          /* frames: of c, where a's first and last frames lie elsewhere, else 0; zeros: the first are zeros; single: frames come one by one */
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
+/* part: of a, a block's share of a box; where a's first and last frames lie elsewhere, also of those and of what they leave of a part.  Each of one frame if these do not
+   begin and end with parts (`single`). */
+typedef struct aopt__tapgemm_maps { CUtensorMap part, first, last, rest, w, c; } aopt__tapgemm_maps;
 
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
@@ -919,30 +922,37 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  A box is one copy, or where
-   a's first and last frames lie elsewhere a copy for each frame; past the last two, as for zeros, it asks for a frame that is not there. */
-static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, const CUtensorMap *map_first,
-                                                            const CUtensorMap *map_last)
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  For zeros it asks for
+   frames that are not there, as it does past the last. */
+static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const aopt__tapgemm_maps &map)
 {
-    const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
+    const int part = (int)blockIdx.x % p.cluster, bytes = p.a_bytes / p.cluster, ends = p.taps - 1, rest = p.part_frames - ends, frame_bytes = p.tile_rows * AOPT__TG_ROW;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
         const aopt__tile t = aopt__tile_at(p, i);
+        const int row = t.row + part * p.part_rows, f = t.frame + part * p.part_frames;
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
+            const auto load = [&](const CUtensorMap *from, int frame, int frames_before) {
+                const uint32_t at = to + (uint32_t)(frames_before * frame_bytes);
+                if (p.cluster > 1) aopt__tma_load_all(at, from, full, k * AOPT__TG_K, row, frame, t.batch, (1 << p.cluster) - 1);
+                else aopt__tma_load(at, from, full, k * AOPT__TG_K, row, frame, t.batch);
+            };
             aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
-            if (p.frames) {
+            if (!p.frames) load(&map.part, f, 0);
+            else if (p.single) {
                 for (int j = 0; j < p.part_frames; j++) {
-                    const int f = t.frame + frame + j, ends = p.taps - 1;
-                    const CUtensorMap *const from = f < ends ? map_first : f < p.frames ? map : map_last;
-                    const int at = f < ends ? (p.zeros ? ends : f) : f < p.frames ? f - ends : f - p.frames;
-                    const uint32_t frame_to = to + (uint32_t)(j * p.tile_rows * AOPT__TG_ROW);
-                    if (p.cluster > 1) aopt__tma_load_all(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch, (1 << p.cluster) - 1);
-                    else aopt__tma_load(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch);
+                    const int g = f + j;
+                    load(g < ends ? &map.first : g < p.frames ? &map.part : &map.last, g < ends ? (p.zeros ? ends : g) : g < p.frames ? g - ends : g - p.frames, j);
                 }
-            } else if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
-            else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
+            } else if (f == 0) {
+                load(&map.first, p.zeros ? ends : 0, 0);
+                load(&map.rest, 0, ends);
+            } else if (f + p.part_frames > p.frames) {
+                load(&map.rest, f - ends, 0);
+                load(&map.last, 0, rest);
+            } else load(&map.part, f - ends, 0);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
@@ -1091,8 +1101,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
               one wave fit there; w: once; c: written once. */
 template <bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
-aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_first, const __grid_constant__ CUtensorMap map_last,
-               const __grid_constant__ CUtensorMap map_w, const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
+aopt_k_tapgemm(const __grid_constant__ aopt__tapgemm_maps maps, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
@@ -1118,11 +1127,11 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
     aopt__cluster_sync();
     if (group > 0) {                                    /* 128 sums, 64 packed ones and 40 more.  256*232 + 128*40 = 384*168, what the launch gave: more would wait forever */
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-        aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
+        aopt__tapgemm_multiply<RAW>(p, s, &maps.c, group);
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a, &map_first, &map_last);
-        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, maps);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &maps.w);
     }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
@@ -2685,11 +2694,20 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-/* map: of a, its first and its last frames, w and c. */
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[5], aopt_error *err)
+/* Whether a's first and last frames, if they lie elsewhere, are the beginning and the end of parts, which are then two boxes or one. */
+static int aopt__tapgemm_parts_fit(const aopt_tapgemm *g, int tile_frames, int part_frames)
+{
+    const int64_t ends = g->taps - 1;
+    int64_t t, f;
+    for (t = 0; t < g->frames; t += tile_frames)
+        for (f = t; f < t + tile_frames + ends; f += part_frames)
+            if ((f > 0 && f < ends) || (f + part_frames > g->frames && (f == 0 || f + part_frames != g->frames + ends))) return 0;
+    return part_frames > ends;
+}
+static aopt_status aopt__tapgemm_make_maps(const aopt_tapgemm *g, const aopt__tapgemm_params *p, aopt__tapgemm_maps *map, aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128, ends = g->taps - 1;
+    const int store_rows = p->tile_rows < 128 ? p->tile_rows : 128, ends = g->taps - 1, rows = p->part_rows ? p->part_rows : p->tile_rows, frames = p->single || p->part_rows ? 1 : p->part_frames;
     const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row, frame_e = g->rows * g->a_row;
     const int64_t dim_a[4] = { g->k, g->rows, !g->a_last ? g->frames + ends : g->frames > ends ? g->frames - ends : 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_e[4] = { g->k, g->rows, ends, g->batch }, row_e[3] = { g->a_row, frame_e, ends * frame_e };
@@ -2698,13 +2716,13 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
-                              box_frames == 1 || g->a_last ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
-    map[1] = map[2] = map[0];
-    if (g->a_last && (st = aopt__tensor_map(encode, &map[1], "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
-    if (g->a_last && (st = aopt__tensor_map(encode, &map[2], "a's last frames", g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map[3], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map[4], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
+    if ((st = aopt__tensor_map(encode, &map->part, "a", g->a, dim_a, row_a, rows, frames, err)) != AOPT_OK) return st;
+    map->first = map->last = map->rest = map->part;
+    if (g->a_last && ((st = aopt__tensor_map(encode, &map->first, "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, err)) != AOPT_OK ||
+                      (st = aopt__tensor_map(encode, &map->last, "a's last frames", g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, err)) != AOPT_OK ||
+                      (!p->single && (st = aopt__tensor_map(encode, &map->rest, "a", g->a, dim_a, row_a, rows, frames - ends, err)) != AOPT_OK))) return st;
+    if ((st = aopt__tensor_map(encode, &map->w, "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map->c, "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
@@ -2712,7 +2730,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     aopt_tapgemm g = *gemm;
     aopt_tapgemm_plan plan;
     aopt__tapgemm_params p;
-    CUtensorMap map[5];
+    aopt__tapgemm_maps maps;
     aopt_status st = aopt__tapgemm_check(&g, err);
     int smem, box_frames;
 
@@ -2735,24 +2753,24 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
     p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
-    p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first;
+    p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first; p.single = g.a_last && !aopt__tapgemm_parts_fit(&g, p.tile_frames, p.part_frames);
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
     smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
+    if ((st = aopt__tapgemm_make_maps(&g, &p, &maps, err)) != AOPT_OK) return st;
     if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
-    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
+    void (*const kernel)(aopt__tapgemm_maps, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
     cudaLaunchAttribute cluster = {};
     cudaLaunchConfig_t launch = {};
     cluster.id = cudaLaunchAttributeClusterDimension; cluster.val.clusterDim.x = (unsigned)p.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
     launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS); launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
     launch.attrs = &cluster; launch.numAttrs = 1;
-    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], map[3], map[4], p);
+    cudaLaunchKernelEx(&launch, kernel, maps, p);
     return aopt__launched("tap GEMM", err);
 }
 
