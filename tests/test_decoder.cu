@@ -261,6 +261,41 @@ static int plan_faults(const gpu *g)
     }
     return faults;
 }
+/* Two chunks by the plan, of histories and spares only who wrote them and in which chunk: whoever reads a tensor whose last frames are in a spare must find them there, and
+   a convolution those of the chunk before in its history.  Returns what is wrong. */
+static int spare_faults(const gpu *g)
+{
+    struct frames { int writer, chunk; } history[LAYERS], spare[LAYERS];
+    int faults = 0, writer[BUFFERS];
+    for (int i = 0; i < LAYERS; i++) history[i] = spare[i] = { NONE, NONE };
+    for (int chunk = 0; chunk < 2; chunk++) {
+        std::fill(writer, writer + BUFFERS, NONE);
+        for (int i = 0; i < g->layer_n; i++) {
+            const layer *l = &g->plan[i];
+            const auto reads = [&](int buffer, int tail_of, bool after) {       /* `after`: the layer that looks back at the tensor has run */
+                const int j = buffer == NONE ? NONE : writer[buffer], k = j == NONE ? NONE : g->plan[j].out_tail;
+                faults += k != tail_of;
+                if (k == NONE || k != tail_of) return;
+                const frames &at = after ? history[k] : spare[g->plan[k].spare];
+                faults += at.writer != j || at.chunk != chunk || (i > k) != after;
+            };
+            const auto looks_back = [&](int j) {
+                if (chunk > 0) faults += history[i].writer != j || history[i].chunk != chunk - 1;
+                std::swap(history[i], spare[l->spare]);
+            };
+            reads(l->from, l->in_tail, false);
+            reads(l->add, l->add_tail, true);
+            reads(l->shortcut, NONE, true);
+            if (l->how == PROJECT) reads(l->to, NONE, true);
+            if (l->time_tile && l->in_tail != NONE) { faults += l->in_tail != i; looks_back(writer[l->from]); }
+            if (l->how == WINOGRAD && !l->time_tile) { spare[l->spare] = { i, chunk }; looks_back(i); }
+            if (l->out_tail != NONE) spare[g->plan[l->out_tail].spare] = { i, chunk };
+            faults += l->spare != NONE && g->spare_n[l->spare] != history_n(l);
+            if (l->to != NONE) writer[l->to] = i;
+        }
+    }
+    return faults;
+}
 static void test_plan(void)
 {
     static const int width[][5] = { { 1024, 1024, 1024, 512, 256 }, { 512, 512, 512, 256, 128 }, { 128, 128, 64, 64, 32 }, { 24, 24, 24, 24, 24 }, { 7, 7, 7, 7, 7 } };
@@ -268,7 +303,7 @@ static void test_plan(void)
     static gpu g;
     uint64_t state = 1;
     const auto random = [&](int n) { state = state * 6364136223846793005u + 1442695040888963407u; return (int)(state >> 33) % n; };
-    int faults = 0, wanted = 0;
+    int faults = 0, wanted = 0, tails = 0, lost = 0;
     if (!m.vae) return;
     for (int k = 0; k < 2000; k++) {
         tuning t = shipped;
@@ -283,11 +318,19 @@ static void test_plan(void)
         cut(&g);
         place_buffers(&g, NULL);
         faults += plan_faults(&g);
+        CHECK(spare_faults(&g) == 0, "case %d, %d channels: %d faults in what is looked back at", k, g.plan[0].co, spare_faults(&g));
         CHECK(faults == 0, "case %d, %d channels, %lldx%lldx%lld, chunk %d, outer %d: memory is shared or too small", k, g.plan[0].co, (long long)g.T, (long long)g.h, (long long)g.w, g.chunk, g.outer);
         if (faults) return;
         g.buffer[T + 3] = g.buffer[Y + 3];
         wanted += plan_faults(&g) > 0;
+        int written = 0;
+        while (written < g.layer_n && g.plan[written].out_tail == NONE) written++;
+        if (written == g.layer_n) continue;
+        tails++;
+        g.plan[written].out_tail = NONE;
+        lost += spare_faults(&g) > 0;
     }
+    CHECK(tails > 100 && lost == tails, "a tail that nobody writes was noticed in %d of %d plans", lost, tails);
     CHECK(wanted == 2000, "two buffers in one place were noticed in %d of 2000 cases", wanted);
     static const int64_t size[][4] = { { 31, 44, 80, 4 }, { 9, 22, 40, 9 }, { 31, 22, 40, 8 } };       /* T, h, w and the chunk that 24 GiB allow */
     set_widths(m.vae, width[0]);
