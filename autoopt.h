@@ -689,8 +689,10 @@ AOPT_API int aopt_cuda_has_wgmma(void);
    bias  f32 [n], or NULL
    Any frames, rows, n, k >= 1.  Frames hold their rows.  a_row, w_row, c_row, frame and batch strides (unused where batch is 1) are multiples of 8, pointers of
    16 bytes.  One tap is an ordinary batched GEMM; three taps are a causal convolution over frames, two frames of history first.
-   a_last  NULL, or where the last taps - 1 frames of a lie, and a_first, where the first do, NULL for zeros: fp16 [batch][taps - 1][rows] rows, without gaps;
-           a holds the frames between them, if any: so the last frames of one call are the first of the next without a copy */
+   a_last  NULL, or where the last taps - 1 frames of a lie, and a_first, where the first do, NULL for zeros: fp16 [batch][taps - 1][rows] rows, a_row apart, without gaps
+           between frames.  a then holds what is between them, [batch][frames - taps + 1][rows], and is unused (may be NULL) if that is nothing; a frame that is in
+           both, of fewer than taps - 1, is read from the first.  So the last frames of one call are the first of the next without a copy.  Unused with one tap;
+           a_first alone is AOPT_E_ARG */
 typedef struct aopt_tapgemm {
     int64_t batch, frames, rows, n, k;
     int taps;
@@ -783,10 +785,11 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
    front      with a time tile: 1 to 3 zero frames before the first, at the start of a clip only.  In the input also below 0: of `frames` frames the first
               -front are read, but the first tile of time starts after them; one must be left.  A cut changes no bits where front and the frames before it
               are whole tiles of time.
-   v_last     NULL, or, without a time tile, where the last two frames go, fp16 [n*n][2][tiles][C] (a single one into the second place): v then has no history and
-              is [n*n][frames - 2][tiles][C]; for a_first and a_last of the GEMM
-   tail       with a time tile, in each call: NULL, or where the frames of x, y or the residual from `tail_at` on lie instead, so that the last two of a chunk
-              become the history of the next without a copy
+   v_last     NULL, or, without a time tile and a history, where the last two frames go, fp16 [n*n][2][tiles][C] (a single one into the second place): v is then
+              [n*n][frames - 2][tiles][C], unused with one or two frames; for a_first and a_last of the GEMM, where the history is the v_last of the call before
+   tail, y_tail, residual_tail   with a time tile: NULL, or where the frames of x, y or the residual from `tail_at` on lie instead, in the same layout, 16-byte aligned: so
+              the last two of a chunk become the history of the next without a copy.  tail_at counts from the call's first frame, in an output from -1 on; r has
+              no tail.  residual_tail may be y_tail
    All on the device; tile = m; frames up to 65533.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed
    AOPT_E_UNSUPPORTED, input with a time tile: a block cannot have the 91 KB (m = 6: 191 KB) of shared memory that it needs */
 typedef struct aopt_wino_input {

@@ -1833,6 +1833,8 @@ template <int M> struct aopt__wino_time_rows { enum { TILES = M / 2, K16 = 3, FR
 template <int M> static __device__ __forceinline__ uint32_t aopt__wino_time_fragment(int fragment, int lane)
 {
     enum { N = M + 2, TILES = aopt__wino_time_rows<M>::TILES };
+    constexpr double p = aopt__wino_point<AOPT__WINO_TIME_M>(1), q = aopt__wino_point<M>(M / 2 - 1), top = p * p * p * q * q * q * (M == 6 ? q * q : 1.0);
+    static_assert(aopt__wino_time_rows<M>::SCALE * top < 65504.0, "a power of the last points overflows fp16");
     const int tile = fragment / 4 % TILES, lower = fragment & 1, row = tile == 2 ? 16 + lane / 4 : 8 * lower + lane / 4, rest = tile == 2 ? lower : tile;
     union { uint32_t bits; __half h[2]; } u;
     u.bits = 0;
@@ -1874,7 +1876,7 @@ static __device__ __forceinline__ void aopt__wino_time_columns(const uint32_t (&
 }
 
 /* Reference: wino_time_output_ref in tests/test_fast.cu.  Coefficients of 22 bits, sums f32, one rounding; r from the rounded values.  A product that is not finite leaves
-   nothing finite of its channel in the tile.
+   nothing finite of its channel in the columns that it contributes to, in any line and frame of the tile.
    Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: three), 128 channels of a tile of a group at a time, 32 a warp.  Tensor cores make A^T along
               time and H, a column of the tile at a time; A^T along W follows in registers, a lane having rows (frame, line) lane/4 + 8i and 8 channels.
               Products come column by column, 6*(M+2) lines of 256 bytes, then the residual, 8 rows at a time, through a ring in shared memory that runs on from tile
@@ -2691,18 +2693,19 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
     const aopt__encode_fn encode = aopt__encoder();
     const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128, ends = g->taps - 1;
     const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row, frame_e = g->rows * g->a_row;
-    const int64_t dim_a[4] = { g->k, g->rows, !g->a_last ? g->frames + ends : g->frames > ends ? g->frames - ends : 1, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
+    const int64_t dim_a[4] = { g->k, g->rows, g->a_last ? g->frames - ends : g->frames + ends, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_e[4] = { g->k, g->rows, ends, g->batch }, row_e[3] = { g->a_row, frame_e, ends * frame_e };
     const int64_t dim_w[4] = { g->k, g->n, g->taps, g->batch }, row_w[3] = { g->w_row, tap_w, g->batch > 1 ? g->w_batch : tap_w };
     const int64_t dim_c[4] = { g->n, g->rows, g->frames, g->batch }, row_c[3] = { g->c_row, frame_c, g->batch > 1 ? g->c_batch : frame_c };
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
-                              box_frames == 1 || g->a_last ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
-    map[1] = map[2] = map[0];
     if (g->a_last && (st = aopt__tensor_map(encode, &map[1], "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
     if (g->a_last && (st = aopt__tensor_map(encode, &map[2], "a's last frames", g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
+    if (g->a_last && g->frames <= ends) map[0] = map[2];    /* nothing lies between them, and a may be NULL */
+    else if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
+                                    box_frames == 1 || g->a_last ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
+    if (!g->a_last) map[1] = map[2] = map[0];
     if ((st = aopt__tensor_map(encode, &map[3], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
     return aopt__tensor_map(encode, &map[4], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
 }

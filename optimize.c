@@ -382,7 +382,7 @@ typedef struct layer {
     float unit;                         /* 2^-s of the weights */
     __half *u, *history;                /* history: the last two frames of the input; of WINOGRAD without a time tile of the transformed one */
     float *history_r;
-    int spare;                          /* of the gpu's spares, the one that the last two frames go to, to be the history of the next chunk, or NONE: they are copied */
+    int spare;                          /* of the gpu's spares, the one that the last two frames go to, to be the history of the next chunk; NONE: none is kept, or it is copied */
     int in_tail, out_tail, add_tail;    /* the layer to whose spare the last two frames of the input, the output, the residual went, or NONE: they are in the buffer */
 } layer;
 
@@ -464,7 +464,7 @@ static layer *add_layer(gpu *g, scheme how, const char *name, int level, int fro
     l->norm_co = w ? w->co / l->groups : 0;
     l->co = pad8(l->norm_co) * l->groups;
     l->H = g->h << level; l->W = g->w << level;
-    l->time_tile = norm && l->ci >= 4 * g->wide && l->co >= g->wide && g->over_time && over_time_tile[level] ? TIME_TILE : 0;
+    l->time_tile = how == WINOGRAD && norm && l->ci >= 4 * g->wide && l->co >= g->wide && g->over_time && over_time_tile[level] ? TIME_TILE : 0;
     l->tile = l->time_tile ? over_time_tile[level] : norm && l->ci >= g->wide && l->co >= g->wide ? wino_tile[level] : 4;
     l->in_scale = norm ? NONE : from == LATENT ? (int)LATENT_SCALE : 1 + 2 * level;
     l->out_scale = to >= T && how == WINOGRAD ? 2 + 2 * level : 1 + 2 * level;
@@ -487,9 +487,10 @@ static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int fro
 
 /* Spares: what a 3x3x3 convolution looks back at is not copied.  Whoever makes the last two frames writes them into a spare instead; once they are read, the spare is the
    history and the old history the spare.  Without a time tile these are frames of the input transform.  With one they are the "tail" of the input itself: the layer before
-   writes it and all that read the input read it.  Chunks of one frame copy. */
+   writes it and all that read the input read it.  Copied are the tail of a chunk of one frame, an input that is also read by what knows no tails (the upsampling's shortcut),
+   and the norm's factors, which are small. */
 
-/* A spare of n elements. */
+/* A spare of n elements.  Layers share one: from its writing to the reading that takes it no other layer runs but a shortcut's POINT. */
 static int spare_of(gpu *g, int64_t n)
 {
     int k;
@@ -511,12 +512,12 @@ static int tail_fits(const gpu *g, int j)
     return 1;
 }
 
-/* Give layer i's input a tail, if the layer that makes it can write one and no other does meanwhile. */
+/* Give layer i's input a tail, if the layer that makes it can write one. */
 static void link_tail(gpu *g, int i)
 {
     layer *l = &g->plan[i];
     int j, k;
-    for (j = i - 1; j >= 0 && g->plan[j].to != l->from; j--) if (g->plan[j].out_tail != NONE) return;
+    for (j = i - 1; j >= 0 && g->plan[j].to != l->from; j--) { }
     if (j < 0 || (!g->plan[j].time_tile && g->plan[j].how != UPSAMPLE) || !tail_fits(g, j)) return;
     l->spare = spare_of(g, history_n(l));
     g->plan[j].out_tail = i;

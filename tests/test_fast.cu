@@ -344,7 +344,7 @@ static void gemm_ends(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &
                 const vec part(whole.begin() + b * d.a_batch + f * frame, whole.begin() + b * d.a_batch + (f + 1) * frame);
                 vec &to = f < ends ? first : f >= c.frames ? last : middle;
                 to.insert(to.end(), part.begin(), part.end());
-                if (c.frames < ends && f < ends && f >= c.frames) last.insert(last.end(), part.begin(), part.end());       /* the last frames are among the first, and never read */
+                if (c.frames < ends && f < ends && f >= c.frames) last.insert(last.end(), part.size(), NAN);       /* also among the first, and read there */
             }
         if (middle.size() > 1) middle.erase(middle.begin());
         middle.resize(middle.size() + 8, NAN);
@@ -353,7 +353,7 @@ static void gemm_ends(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &
         if (aopt_cuda_has_wgmma()) {
             CALL(aopt_cuda_tapgemm(NULL, &g, 0, &err));
             const std::vector<__half> want = out.raw();
-            g.a = a_middle.p; g.a_batch = kept * frame; g.a_frame = 0; g.a_first = zeros ? NULL : a_first.p; g.a_last = a_last.p;
+            g.a = kept ? a_middle.p : NULL; g.a_batch = kept * frame; g.a_frame = 0; g.a_first = zeros ? NULL : a_first.p; g.a_last = a_last.p;
             for (const aopt_tapgemm_plan &plan : plans) {
                 out.poison();
                 CALL(aopt_cuda_tapgemm_planned(&g, &plan, 0, &err));
@@ -365,7 +365,7 @@ static void gemm_ends(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &
         out.poison();
         CALL(aopt_cuda_tapgemm(blas, &g, 0, &err));
         const vec want = out.get();
-        g.a = a_middle.p; g.a_batch = kept * frame; g.a_frame = 0; g.a_first = zeros ? NULL : a_first.p; g.a_last = a_last.p;
+        g.a = kept ? a_middle.p : NULL; g.a_batch = kept * frame; g.a_frame = 0; g.a_first = zeros ? NULL : a_first.p; g.a_last = a_last.p;
         out.poison();
         CALL(aopt_cuda_tapgemm(blas, &g, 0, &err));
         size_t same = 0, all = 0;
@@ -378,6 +378,8 @@ static void gemm_ends(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &
     g = gemm_of(c, d, a, w, out, 1.0f, NULL);
     g.a_first = a.p;
     CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "the first frames apart and not the last");
+    g.a_last = a.p + 4;
+    CHECK(aopt_cuda_tapgemm(NULL, &g, 0, &err) == AOPT_E_ARG, "last frames at 8 bytes");
 }
 static void test_tapgemm_ends(void)
 {
@@ -782,6 +784,7 @@ static void test_wino_time_input(void)
                 dv.poison();
                 a.front = -later;
                 CALL(aopt_cuda_wino_input(&a, 0, &err));
+                check_input_tail(a, x, dv);
                 CHECK(snr(from_blocks(dv.get(), products, rest, C), second) > 60, "from frame %d of %d: %.1f dB", later, T, snr(from_blocks(dv.get(), products, rest, C), second));
             }
             a.front = -T;
