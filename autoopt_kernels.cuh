@@ -1659,7 +1659,7 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
         }
         const int rows = tile < tiles && c < C ? H - M * ty : 0, columns = W - M * tx;
         const uint32_t line = aopt__opaque32((uint32_t)W * (uint32_t)C * 2), step = aopt__opaque32((uint32_t)C * 2);
-        char *const to = (char *)(a.y + ((f * H + M * ty) * W + M * tx) * C + c);
+        char *const to = (char *)((f >= a.tail_at ? a.y_tail : a.y) + ((f * H + M * ty) * W + M * tx) * C + c);
         aopt__copy_wait<0>();
         __syncthreads();
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
@@ -3050,7 +3050,7 @@ AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *output, cuda
     if (st != AOPT_OK) return st;
     if (a->time_tile && aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile) > INT32_MAX / (a->front + a->frames))
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: %lld frames of %lld x %lld are too many tiles: take fewer frames at a time", (long long)a->frames, (long long)a->H, (long long)a->W);
-    if ((a->y_tail || a->residual_tail) && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a tail without a time tile");
+    if (a->residual_tail && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a residual's tail without a time tile");
     if (a->gamma && a->C > most)
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);
