@@ -1659,7 +1659,7 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
         }
         const int rows = tile < tiles && c < C ? H - M * ty : 0, columns = W - M * tx;
         const uint32_t line = aopt__opaque32((uint32_t)W * (uint32_t)C * 2), step = aopt__opaque32((uint32_t)C * 2);
-        char *const to = (char *)((f >= a.tail_at ? a.y_tail : a.y) + ((f * H + M * ty) * W + M * tx) * C + c);
+        char *const to = (char *)(a.y + ((f * H + M * ty) * W + M * tx) * C + c);
         aopt__copy_wait<0>();
         __syncthreads();
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
@@ -1883,6 +1883,11 @@ static __device__ __forceinline__ void aopt__wino_time_columns(const uint32_t (&
               to tile.  Columns are taken in pairs, points +-p.  What a step has read is filled anew once all have come to the next.  Results take the place of
               the residual (or of none) in the ring and leave from there in whole lines.  The 16-byte chunks of a line are permuted, so that banks do not collide.
    Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#define AOPT__WINO_TIME_ANEW 1          /* what says where a thread's copies come from is found anew for the residual: kept, it is two registers more than there are */
+#else
+#define AOPT__WINO_TIME_ANEW 0
+#endif
 template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 12) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
 template <bool RESIDUAL, int M>
 __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_blocks<M>()) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
@@ -1907,7 +1912,7 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
         from = (const char *)(a.m + ((int64_t)(item_in / AOPT_WINO_BLOCK) * (AOPT__WINO_TIME_N * N * N * AOPT_WINO_BLOCK) + item_in % AOPT_WINO_BLOCK + line * (N * AOPT_WINO_BLOCK)) * C + (in ? ch : 0));
     };
     const auto fetch = [&]() {
-        if (item_in < total) {
+        if (item_in < (AOPT__WINO_TIME_ANEW ? (int)aopt__opaque32((uint32_t)groups) * tiles : total)) {
             const uint32_t slot = (uint32_t)__cvta_generic_to_shared(stage) + (uint32_t)(slot_in * SLOT + swizzled), to = slot + (uint32_t)(line * ROW);
             if (step_in == 0) start();
             if (step_in < N) {                                      /* columns 0, N - 1, 1, 2, .. */
@@ -1919,10 +1924,12 @@ __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_bl
                     p += (uint64_t)plane * (8 * N);
                 }
             } else if (RESIDUAL) {
-                const int r = 8 * (step_in - N) + line, f = frame_in + r / M, y = y_in + r % M;
-                const int columns = in && f >= 0 && f < (int)a.frames && y < H ? W - x_in : 0;
+                const int anew = AOPT__WINO_TIME_ANEW ? (int)aopt__opaque32((uint32_t)item_in) : 0, t = anew % tiles;
+                const int x0 = AOPT__WINO_TIME_ANEW ? t % tiles_x * M : x_in, y0 = AOPT__WINO_TIME_ANEW ? t / tiles_x * M : y_in, first = AOPT__WINO_TIME_ANEW ? anew / tiles * FRAMES - a.front : frame_in;
+                const int r = 8 * (step_in - N) + line, f = first + r / M, y = y0 + r % M;
+                const int columns = in && f >= 0 && f < (int)a.frames && y < H ? W - x0 : 0;
                 const uint32_t pixel = aopt__opaque32((uint32_t)C * 2), to = slot + (uint32_t)(line * M * ROW);
-                const char *p = (const char *)(columns > 0 ? (f >= a.tail_at ? a.residual_tail : a.residual) + (((int64_t)f * H + y) * W + x_in) * C + c_in + chunk * 8 : a.residual);
+                const char *p = (const char *)(columns > 0 ? (f >= a.tail_at ? a.residual_tail : a.residual) + (((int64_t)f * H + y) * W + x0) * C + c_in + chunk * 8 : a.residual);
 #pragma unroll
                 for (int x = 0; x < M; x++) {
                     aopt__copy16(to + x * ROW, p, x < columns ? 16 : 0);
@@ -3050,7 +3057,7 @@ AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *output, cuda
     if (st != AOPT_OK) return st;
     if (a->time_tile && aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile) > INT32_MAX / (a->front + a->frames))
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: %lld frames of %lld x %lld are too many tiles: take fewer frames at a time", (long long)a->frames, (long long)a->H, (long long)a->W);
-    if (a->residual_tail && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a residual's tail without a time tile");
+    if ((a->y_tail || a->residual_tail) && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a tail without a time tile");
     if (a->gamma && a->C > most)
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);

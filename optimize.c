@@ -328,7 +328,7 @@ typedef struct tuning {
                                            memory holds that in parts, else fewer */
     int cublas;                         /* 1 = no wgmma even where there is some */
     int64_t memory;                     /* bytes on the device that the work space may fill up to */
-    int outer;                          /* latent frames that go through level 0 together, at least; a chunk may be more */
+    int outer;                          /* latent frames that go through level 0 together, at least, where memory holds them; a chunk may be more */
     int wide;                           /* channels from which a layer takes its level's tiles; four times as many into it: tiles of time */
 } tuning;
 static const tuning shipped = { 0, 0, (int64_t)23400 << 20, 16, 128 };
@@ -1262,13 +1262,14 @@ static int64_t plan_chunks(gpu *g, const aopt_vae *vae, const tuning *t, int chu
 
 static int64_t room_for(const tuning *t, int64_t available, int64_t fixed) { return least(t->memory, available - ((int64_t)256 << 20)) - fixed; }
 
-/* The plan that `available` bytes allow; returns its chunk. */
+/* The plan that `available` bytes allow; returns its chunk.  Where not even one latent frame at a time fits, level 0 takes fewer together. */
 static int choose_chunk(gpu *g, const aopt_vae *vae, const tuning *t, int64_t available, int64_t *fixed, int64_t *least_space, int64_t *most_space)
 {
+    tuning less = *t;
     int chunk = t->chunk ? t->chunk : (int)least(g->T, 1 << 20);
-    for (;; chunk--) {
-        *fixed = plan_chunks(g, vae, t, chunk, least_space, most_space);
-        if (t->chunk || chunk == 1 || (chunk <= CHUNK ? *least_space : *most_space) <= room_for(t, available, *fixed)) return g->chunk;
+    for (;; chunk > 1 ? chunk-- : (less.outer /= 2)) {
+        *fixed = plan_chunks(g, vae, &less, chunk, least_space, most_space);
+        if (t->chunk || (chunk == 1 && less.outer <= 1) || (chunk <= CHUNK ? *least_space : *most_space) <= room_for(t, available, *fixed)) return g->chunk;
     }
 }
 

@@ -23,11 +23,7 @@ if [ -x "$nvcc" ]; then
         "$nvcc" -x cu -std=c++17 -DAUTOOPT_CUDA -DAUTOOPT_IMPLEMENTATION -DAOPT_NO_IMAGES -O3 -gencode=arch=compute_$arch,code=sm_$arch -Xptxas -v \
             -Xcompiler=-Wall,-Wextra,-Werror -c autoopt.h -o "$work/autoopt.o" 2>"$work/ptxas"
         result "nvcc compiles for sm_$arch without a warning" $?
-        # Each spill with its kernel's name.  The output over time of tiles of 6 may spill on sm_80: its input needs more shared memory than there is, so no decoder runs it there.
-        awk '/Function properties for/ { kernel = $NF } /spill/ && !/ 0 bytes spill stores, 0 bytes spill loads/ { print kernel ": " $0 } /error|warning/' "$work/ptxas" >"$work/spills"
-        [ $arch = 90a ] || sed -i '/^[^:]*wino_time_outputILb1ELi6E[^:]*:/d' "$work/spills"
-        ! grep . "$work/spills"
-        result "no register spills on sm_$arch" $?
+        if [ -s "$work/ptxas" ] && grep -E 'spill|error|warning' "$work/ptxas" | grep -v ' 0 bytes spill stores, 0 bytes spill loads'; then result "no register spills on sm_$arch" 1; else result "no register spills on sm_$arch" 0; fi
     done
 else
     echo "skip nvcc: not found"
