@@ -2298,17 +2298,17 @@ static __device__ __forceinline__ void aopt__upsample4_column(const char *first,
     aopt__upsample4_end(o);
 }
 
-/* A warp's part of shared memory, in rows of 64 channels: twice product (0,0), (0,l) and (k,0) of both phases and the 5x5 low-resolution positions of the shortcut, RATIO
-   rows each; then products (k,l) of one quarter in each slot of a ring. */
-enum { AOPT__UP4_LINE = 128, AOPT__UP4_ROW = 1, AOPT__UP4_COLUMN = 9, AOPT__UP4_SHORTCUT = 17, AOPT__UP4_SLOTS = 5 };
-#define AOPT__UP4_SHARED(ratio) ((AOPT__UP4_SHORTCUT + 25 * (ratio)) * AOPT__UP4_LINE)
-#define AOPT__UP4_WARP(ratio) (2 * AOPT__UP4_SHARED(ratio) + AOPT__UP4_SLOTS * 16 * AOPT__UP4_LINE)
+/* A warp's part of shared memory, in rows of 64 channels: product (0,0), then (0,l) and (k,0) of both phases, then twice (k,l) of one
+   quarter, then the 5x5 low-resolution positions of the shortcut, RATIO rows each. */
+enum { AOPT__UP4_LINE = 128, AOPT__UP4_ROW = 1, AOPT__UP4_COLUMN = 9, AOPT__UP4_SLOT = 17, AOPT__UP4_SHORTCUT = 49 };
+#define AOPT__UP4_WARP(ratio) ((AOPT__UP4_SHORTCUT + 25 * (ratio)) * AOPT__UP4_LINE)
 
 /* Start the copies of products (k,l) of quarter q = 2*(phase along H) + (phase along W); m: the product (1, 1 + lane/8) of quarter 0. */
 static __device__ __forceinline__ void aopt__upsample4_quarter(const __half *m, int64_t plane, int C, int q, bool in, uint32_t to)
 {
 #pragma unroll
-    for (int k = 0; k < 4; k++) aopt__copy16(to + 4 * k * AOPT__UP4_LINE + threadIdx.x * 16, m + k * 16 * plane + q * C, in ? 16 : 0);
+    for (int k = 0; k < 4; k++) aopt__copy16(to + (AOPT__UP4_SLOT + (q & 1) * 16 + 4 * k) * AOPT__UP4_LINE + threadIdx.x * 16, m + k * 16 * plane + q * C, in ? 16 : 0);
+    aopt__copy_commit();
 }
 /* Of the products that quarters share; m0: (0,0), m1: (0, 1 + lane/8) of phase 0. */
 static __device__ __forceinline__ void aopt__upsample4_shared(const __half *m0, const __half *m1, int64_t plane, int C, bool in, uint32_t to)
@@ -2341,129 +2341,101 @@ static __device__ __forceinline__ void aopt__upsample4_window(const aopt_upsampl
 
 /* Reference: upsample_output_ref.  The 8x8 outputs of a tile are four quarters, by the parity of row and column; a quarter is 4x4 outputs
    from 5x5 products, of which (0,0), (0,l) and (k,0) are shared with other quarters.
-   Launch     persistent blocks (32, warps, tiles) of up to 256, one to a multiprocessor: `warps` warps share a tile's channels, 2 a lane, and loop if those are more.
-              Every warp copies for itself, four quarters ahead, so that what is under way covers the latency of memory; warps wait for each other only where r is
-              summed, once a tile.  RATIO: 0 without shortcut, else a.ratio.
+   Launch     blocks (32, warps, tiles) of 256 on a grid (tiles along W, tiles along H, frames): `warps` warps share a tile's channels, 2 a
+              lane, and loop if those are more.  Every warp copies for itself, a quarter ahead, so that warps wait for each other only where r is
+              summed.  RATIO: 0 without shortcut, else a.ratio; three blocks to a multiprocessor, or two where the shortcut takes more room.
    Traffic    2.53*C (m) + 0.78*shortcut_c (shortcut, from caches after the first 0.5) + 2*C bytes an output position. */
 template <int RATIO>
-__global__ void __launch_bounds__(256, 1) aopt_k_upsample4_output(const aopt_upsample_output a, float sqrt_c)
+__global__ void __launch_bounds__(256, RATIO == 2 ? 2 : 3) aopt_k_upsample4_output(const aopt_upsample_output a, float sqrt_c)
 {
     extern __shared__ __align__(16) unsigned char stage[];
-    __shared__ float part[2][8][64];                /* squares of a warp's channels by position, of one tile and the next */
-    const int H = (int)a.H, W = (int)a.W, C = a.C, tiles_x = W / 4 + 1, tiles_y = H / 4 + 1, tiles = tiles_x * tiles_y;
-    const int columns = (tiles_x + (int)blockDim.z - 1) / (int)blockDim.z, total = (int)a.frames * tiles_y * columns, width = 64 * (int)blockDim.y;
+    const int H = (int)a.H, W = (int)a.W, C = a.C, tx = (int)(blockIdx.x * blockDim.z + threadIdx.z), ty = (int)blockIdx.y, tiles_x = W / 4 + 1;
     const int lane = (int)threadIdx.x, warp = (int)(threadIdx.y + blockDim.y * threadIdx.z);
-    const int64_t plane = a.frames * tiles * (int64_t)C;
+    const int64_t f = (int64_t)blockIdx.z;
+    const int y0 = 8 * ty - 1, x0 = 8 * tx - 1, tiles = (H / 4 + 1) * tiles_x, tile = tx < tiles_x ? ((int)f * (H / 4 + 1) + ty) * tiles_x + tx : 0;
+    const int odd = ((int)f + a.skip) % a.factor_t;
     char *const rows = (char *)stage + warp * AOPT__UP4_WARP(RATIO);
+    const char *mine = rows + 4 * lane;
     const uint32_t to = (uint32_t)__cvta_generic_to_shared(rows);
-    const auto line = [](int i) { return i * AOPT__UP4_LINE; };
+    float sum_sq[2] = { 0.0f, 0.0f };               /* by qx; even lanes hold qy 0, odd ones qy 1 */
 
-    /* An item is `width` channels of a row of blockDim.z tiles.  item_in, base_in: what is fetched next, its shared products into part which_in, a quarter into slot_in. */
-    int item_in = (int)blockIdx.x, base_in = 0, which_in = 0, slot_in = 0;
-    const __half *m_in = a.m;
-    bool in = false;
-    const auto fetch = [&](int q) {
-        if (item_in < total) {
-            const int c0 = base_in + 64 * (int)threadIdx.y, ch = c0 + lane % 8 * 8;
-            if (q == 0) {
-                const int tx = item_in % columns * (int)blockDim.z + (int)threadIdx.z, ty = item_in / columns % tiles_y, f = item_in / columns / tiles_y;
-                const int64_t row_at = ((int64_t)f * tiles + ty * tiles_x + tx) * C;
-                const uint32_t shared = to + (uint32_t)(which_in * AOPT__UP4_SHARED(RATIO));
-                in = tx < tiles_x && ch < C;
-                const __half *const m0 = a.m + (in ? row_at + ch : 0);
-                m_in = in ? m0 + 17 * plane + 3 * row_at + lane / 8 * 4 * plane : a.m;
-                if (RATIO) {
-                    const int64_t source = (f + a.skip) / a.factor_t;
-                    aopt__upsample4_window<RATIO ? RATIO : 1>(a, a.shortcut + source * H * W * a.shortcut_c, 4 * ty - 1, 4 * tx - 1, c0 * RATIO, tx < tiles_x, shared);
-                }
-                aopt__upsample4_shared(m0, in ? m0 + plane + row_at + lane / 8 * 2 * plane : a.m, plane, C, in, shared);
-            }
-            aopt__upsample4_quarter(m_in, plane, C, q, in, to + 2 * AOPT__UP4_SHARED(RATIO) + (uint32_t)(slot_in * line(16)));
-            if (q == 3) {
-                which_in ^= 1;
-                base_in += width;
-                if (base_in >= C) { base_in = 0; item_in += (int)gridDim.x; }
-            }
+    for (int c0 = 64 * (int)threadIdx.y; c0 < C; c0 += 64 * (int)blockDim.y) {
+        const int ch = c0 + lane % 8 * 8, c = c0 + 2 * lane;
+        const bool in = tx < tiles_x && ch < C;
+        const int64_t plane = aopt__opaque(a.frames * tiles * C), row_at = aopt__opaque((int64_t)tile * C);
+        const __half *const m0 = a.m + row_at + (in ? ch : 0), *const m = m0 + 17 * plane + 3 * row_at + lane / 8 * 4 * plane;
+        __syncwarp();                               /* the slots are free again */
+        if (RATIO) {
+            const int64_t source = ((int)aopt__opaque(f) + a.skip) / a.factor_t;        /* its frame; opaque: not worth a register until here */
+            aopt__upsample4_window<RATIO ? RATIO : 1>(a, a.shortcut + source * H * W * a.shortcut_c, 4 * ty - 1, 4 * tx - 1, c0 * RATIO, tx < tiles_x, to);
         }
-        aopt__copy_commit();                        /* a group even if empty: the wait counts groups */
-        slot_in = slot_in + 1 == AOPT__UP4_SLOTS ? 0 : slot_in + 1;
-    };
-
-    for (int q = 0; q < 4; q++) fetch(q);
-    int which = 0, slot = 0, parity = 0;
-    for (int item = (int)blockIdx.x; item < total; item += (int)gridDim.x, parity ^= 1) {
-        const int tx = item % columns * (int)blockDim.z + (int)threadIdx.z, ty = item / columns % tiles_y, f = item / columns / tiles_y;
-        const int y0 = 8 * ty - 1, x0 = 8 * tx - 1, odd = (f + a.skip) % a.factor_t;
-        float sum_sq[2] = { 0.0f, 0.0f };           /* by qx; even lanes hold qy 0, odd ones qy 1 */
-        for (int base = 0; base < C; base += width, which ^= 1) {
-            const int c = base + 64 * (int)threadIdx.y + 2 * lane;
-            const bool writes = tx < tiles_x && c < C;
-            const char *const shared = rows + which * AOPT__UP4_SHARED(RATIO), *const mine = shared + 4 * lane;
+        aopt__upsample4_shared(m0, m0 + plane + row_at + lane / 8 * 2 * plane, plane, C, in, to);
+        aopt__upsample4_quarter(m, plane, C, 0, in, to);
+        const bool writes = tx < tiles_x && c < C;
 #pragma unroll 1
-            for (int q = 0; q < 4; q++) {
-                const int qy = q >> 1, qx = q & 1;
-                const char *row = mine + line(AOPT__UP4_ROW + 4 * qx), *column = mine + line(AOPT__UP4_COLUMN + 4 * qy);
-                const char *rest = rows + 2 * AOPT__UP4_SHARED(RATIO) + slot * line(16) + 4 * lane;
-                slot = slot + 1 == AOPT__UP4_SLOTS ? 0 : slot + 1;
-                aopt__copy_wait<AOPT__UP4_SLOTS - 2>();
-                __syncwarp();                       /* all have left the slot before, and with the first quarter the shared products of the item before */
-                fetch(q);
-                float2 o[4][4], t[4], reciprocal[4];
-                float ss[16];
-                aopt__upsample4_column(mine, column, AOPT__UP4_LINE, t);
+        for (int q = 0; q < 4; q++) {
+            const int qy = q >> 1, qx = q & 1;
+            const char *row = mine + (AOPT__UP4_ROW + 4 * qx) * AOPT__UP4_LINE, *column = mine + (AOPT__UP4_COLUMN + 4 * qy) * AOPT__UP4_LINE;
+            const char *rest = mine + (AOPT__UP4_SLOT + 16 * qx) * AOPT__UP4_LINE;
+            aopt__copy_wait<0>();
+            __syncwarp();
+            if (q < 3) aopt__upsample4_quarter(m, plane, C, q + 1, in, to);
+            float2 o[4][4], t[4], reciprocal[4];
+            float ss[16];
+            aopt__upsample4_column(mine, column, AOPT__UP4_LINE, t);
 #pragma unroll
-                for (int i = 0; i < 4; i++) aopt__upsample4_start(t[i], o[i]);
+            for (int i = 0; i < 4; i++) aopt__upsample4_start(t[i], o[i]);
 #pragma unroll
-                for (int l = 0; l < 4; l += 2) {
-                    aopt__upsample4_column(row + line(l), rest + line(l), line(4), t);
-                    aopt__upsample4_column(row + line(l + 1), rest + line(l + 1), line(4), reciprocal);
+            for (int l = 0; l < 4; l += 2) {
+                aopt__upsample4_column(row + l * AOPT__UP4_LINE, rest + l * AOPT__UP4_LINE, 4 * AOPT__UP4_LINE, t);
+                aopt__upsample4_column(row + (l + 1) * AOPT__UP4_LINE, rest + (l + 1) * AOPT__UP4_LINE, 4 * AOPT__UP4_LINE, reciprocal);
 #pragma unroll
-                    for (int i = 0; i < 4; i++) aopt__upsample4_pair(l / 2, t[i], reciprocal[i], o[i]);
-                }
-                const char *low = shared + line(AOPT__UP4_SHORTCUT + (5 * qy + qx) * RATIO) + 4 * RATIO * lane;
-                char *out = (char *)(f >= a.tail_at ? a.y_tail : a.y) + 2 * ((((int64_t)f * 2 * H + y0 + qy) * 2 * W + x0 + qx) * C + c);
-                const int64_t step = aopt__opaque(4 * C);           /* bytes to the next column of the quarter */
-                const float2 bias = writes ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
+                for (int i = 0; i < 4; i++) aopt__upsample4_pair(l / 2, t[i], reciprocal[i], o[i]);
+            }
+            const char *low = rows + (AOPT__UP4_SHORTCUT + (5 * qy + qx) * RATIO) * AOPT__UP4_LINE + 4 * RATIO * lane;
+            char *out = (char *)(f >= a.tail_at ? a.y_tail : a.y) + 2 * (((f * 2 * H + y0 + qy) * 2 * W + x0 + qx) * C + c);
+            const int64_t step = aopt__opaque(4 * C);           /* bytes to the next column of the quarter */
+            const float2 bias = writes ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
 #pragma unroll
-                for (int i = 0; i < 4; i++, out += 2 * W * step) {
-                    aopt__upsample4_end(o[i]);
+            for (int i = 0; i < 4; i++, out += 2 * W * step) {
+                aopt__upsample4_end(o[i]);
 #pragma unroll
-                    for (int s = 0; s < 4; s++) {
-                        const int y = y0 + qy + 2 * i, x = x0 + qx + 2 * s;
-                        const bool inside = writes && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W;
-                        float2 e = make_float2(0.0f, 0.0f);
-                        if (RATIO == 1) e = aopt__load2(low + line(5 * i + s));
-                        if (RATIO == 2) {           /* the odd or even ones of four channels */
-                            float four[4];
-                            aopt__load4((const __half *)(low + line((5 * i + s) * 2)), four);
-                            e = (a.factor_t == 2 ? odd : qy == 0) ? make_float2(four[1], four[3]) : make_float2(four[0], four[2]);
-                        }
-                        const __half2 h = __floats2half2_rn(fmaf(o[i][s].x, a.alpha, fmaf(e.x, a.shortcut_scale, bias.x)),
-                                                            fmaf(o[i][s].y, a.alpha, fmaf(e.y, a.shortcut_scale, bias.y)));
-                        e = __half22float2(h);
-                        if (inside) *(__half2 *)(out + s * step) = h;
-                        ss[4 * i + s] = inside ? fmaf(e.x, e.x, e.y * e.y) : 0.0f;
+                for (int s = 0; s < 4; s++) {
+                    const int y = y0 + qy + 2 * i, x = x0 + qx + 2 * s;
+                    const bool inside = writes && y >= 0 && y < 2 * H && x >= 0 && x < 2 * W;
+                    float2 e = make_float2(0.0f, 0.0f);
+                    if (RATIO == 1) e = aopt__load2(low + (5 * i + s) * AOPT__UP4_LINE);
+                    if (RATIO == 2) {               /* the odd or even ones of four channels */
+                        float four[4];
+                        aopt__load4((const __half *)(low + (5 * i + s) * 2 * AOPT__UP4_LINE), four);
+                        e = (a.factor_t == 2 ? odd : qy == 0) ? make_float2(four[1], four[3]) : make_float2(four[0], four[2]);
                     }
-                }
-                if (a.r) {
-                    const float sum = aopt__reduce16(ss);
-#pragma unroll
-                    for (int k = 0; k < 2; k++) if (k == qx && (lane & 1) == qy) sum_sq[k] += sum;
+                    const __half2 h = __floats2half2_rn(fmaf(o[i][s].x, a.alpha, fmaf(e.x, a.shortcut_scale, bias.x)),
+                                                        fmaf(o[i][s].y, a.alpha, fmaf(e.y, a.shortcut_scale, bias.y)));
+                    e = __half22float2(h);
+                    if (inside) *(__half2 *)(out + s * step) = h;
+                    ss[4 * i + s] = inside ? fmaf(e.x, e.x, e.y * e.y) : 0.0f;
                 }
             }
-        }
-        if (!a.r) continue;
+            if (a.r) {
+                const float sum = aopt__reduce16(ss);
 #pragma unroll
-        for (int k = 0; k < 2; k++) part[parity][warp][32 * (lane & 1) + 16 * k + lane / 2] = sum_sq[k];
-        __syncthreads();
-        if (threadIdx.y || tx >= tiles_x) continue;
-#pragma unroll
-        for (int k = lane; k < 64; k += 32) {
-            const int y = y0 + 2 * (k >> 2 & 3) + (k >> 5), x = x0 + 2 * (k & 3) + (k >> 4 & 1);
-            float all = 0.0f;
-            for (int i = 0; i < (int)blockDim.y; i++) all += part[parity][warp + i][k];
-            if (y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[((int64_t)f * 2 * H + y) * 2 * W + x] = aopt__norm_factor(all, sqrt_c);
+                for (int k = 0; k < 2; k++) if (k == qx && (lane & 1) == qy) sum_sq[k] += sum;
+            }
         }
+    }
+    if (!a.r) return;
+    __syncwarp();                                   /* the first products make room for the sums of 64 positions */
+#pragma unroll
+    for (int k = 0; k < 2; k++) ((float *)rows)[32 * (lane & 1) + 16 * k + lane / 2] = sum_sq[k];
+    __syncthreads();
+    if (threadIdx.y || tx >= tiles_x) return;
+#pragma unroll
+    for (int k = lane; k < 64; k += 32) {
+        const int y = y0 + 2 * (k >> 2 & 3) + (k >> 5), x = x0 + 2 * (k & 3) + (k >> 4 & 1);
+        float total = 0.0f;
+        for (int i = 0; i < (int)blockDim.y; i++) total += ((const float *)(rows + i * AOPT__UP4_WARP(RATIO)))[k];
+        if (y >= 0 && y < 2 * H && x >= 0 && x < 2 * W) a.r[(f * 2 * H + y) * 2 * W + x] = aopt__norm_factor(total, sqrt_c);
     }
 }
 
@@ -3177,7 +3149,7 @@ AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *outp
     aopt_upsample_output of_kernel = *output;
     const aopt_upsample_output *const a = &of_kernel;
     const int64_t centres = (a->H / 2 + 1) * (a->W / 2 + 1);
-    dim3 block = aopt__patch_block(a->C, 256);
+    const dim3 block = aopt__patch_block(a->C, 256);
     if (a->C % 8 || a->C < 8 || a->frames < 1 || a->H < 1 || a->W < 1 || a->frames > 65535 || centres > INT32_MAX || a->factor_t < 1 ||
         (a->shortcut && (a->shortcut_c % 8 || a->ratio < 1 || a->ratio > 2 || a->H * a->W > INT32_MAX / a->shortcut_c)) ||
         (a->tile != 2 && a->tile != 4) || (a->tile == 4 && !aopt__upsample4_fits(a->frames, a->H, a->W)))
@@ -3186,12 +3158,8 @@ AOPT__DEF aopt_status aopt_cuda_upsample_output(const aopt_upsample_output *outp
     const int ratio = a->shortcut ? a->ratio : 0;
     of_kernel.y_tail = aopt__tail_base(a->y, a->y_tail, a->tail_at, 4 * a->H * a->W * a->C);
     if (a->tile == 4) {
-        int threads = 256;
-        while (threads > 32 && threads / 32 * (AOPT__UP4_WARP(ratio) + 512) > aopt__shared_memory() - 1024) threads /= 2;       /* 512: of `part` */
-        block = aopt__patch_block(a->C, threads);
-        const int64_t items = a->frames * (a->H / 4 + 1) * aopt__div_up(a->W / 4 + 1, block.z);
-        const dim3 grid((unsigned)(items < aopt__multiprocessors() ? items : aopt__multiprocessors()));
-        const int bytes = threads / 32 * AOPT__UP4_WARP(ratio);
+        const dim3 grid = aopt__upsample4_grid(block, 1, a->frames, a->H, a->W);
+        const int bytes = 8 * AOPT__UP4_WARP(ratio);
         void (*const kernel)(aopt_upsample_output, float) = ratio == 0 ? aopt_k_upsample4_output<0> : ratio == 1 ? aopt_k_upsample4_output<1> : aopt_k_upsample4_output<2>;
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
         kernel<<<grid, block, bytes, stream>>>(*a, sqrtf((float)a->norm_c));
