@@ -1875,6 +1875,12 @@ static __device__ __forceinline__ void aopt__wino_time_columns(const uint32_t (&
     }
 }
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#define AOPT__WINO_TIME_ANEW 1          /* what says where a thread's copies come from is found anew for the residual: kept, it is two registers more than there are */
+#else
+#define AOPT__WINO_TIME_ANEW 0
+#endif
+
 /* Reference: wino_time_output_ref in tests/test_fast.cu.  Coefficients of 22 bits, sums f32, one rounding; r from the rounded values.  A product that is not finite leaves
    nothing finite of its channel in the columns that it contributes to, in any line and frame of the tile.
    Launch     persistent blocks of 4 warps, two to a multiprocessor (M = 4: three), 128 channels of a tile of a group at a time, 32 a warp.  Tensor cores make A^T along
@@ -1883,11 +1889,6 @@ static __device__ __forceinline__ void aopt__wino_time_columns(const uint32_t (&
               to tile.  Columns are taken in pairs, points +-p.  What a step has read is filled anew once all have come to the next.  Results take the place of
               the residual (or of none) in the ring and leave from there in whole lines.  The 16-byte chunks of a line are permuted, so that banks do not collide.
    Traffic    the products, the residual and y, each once: with M = 4, 6 that is 6.8*C, 5.3*C + 2*C + 2*C bytes a position. */
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
-#define AOPT__WINO_TIME_ANEW 1          /* what says where a thread's copies come from is found anew for the residual: kept, it is two registers more than there are */
-#else
-#define AOPT__WINO_TIME_ANEW 0
-#endif
 template <int M> static __host__ __device__ constexpr int aopt__wino_time_blocks() { return (M == 6 ? 8 : 12) / AOPT__WINO_TIME_WARPS; }      /* of a multiprocessor */
 template <bool RESIDUAL, int M>
 __global__ void __launch_bounds__(32 * AOPT__WINO_TIME_WARPS, aopt__wino_time_blocks<M>()) aopt_k_wino_time_output(const aopt_wino_output a, int groups, float sqrt_c)
