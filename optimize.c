@@ -1,7 +1,11 @@
 /* optimize.c - the decoder under optimisation.  The agent edits this file and no other.
 
    On a CPU: fp32, channels-last, through the library's fast layers; `cpu_plan` is the table of layers, `cpu_tuning` the scheme of each level.
-   On a GPU: fp16, channels-last, through the library's fast layers; `make_plan` is the table of layers and the scheme of each. */
+   On a GPU: fp16, channels-last, through the library's fast layers; `make_plan` is the table of layers and the scheme of each.
+
+   CONTENTS   ==== CPU       cpu_tuning; the plan; memory; running it
+              ==== GPU       tuning; the plan, and in it spares; the space; running it; building it; what the fast layers cannot do
+   build_decoder, what the judge calls, is the last function of the file. */
 #include "autoopt.h"
 #include <math.h>
 #include <stdio.h>
