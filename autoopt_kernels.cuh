@@ -792,10 +792,10 @@ static __device__ __forceinline__ float aopt__silu(float x, float inverse_scale)
 {
     return x * aopt__rcp(fmaf(aopt__ex2(x * -1.4426950408889634f), inverse_scale, inverse_scale));
 }
-/* silu(2h) * scale for h * scale = s: h * (1 + tanh(h)), the tanh to 2^-11: for large negative h the error is much of the little that is left. */
-static __device__ __forceinline__ float aopt__silu_fast(float h, float s)
+/* silu(2h): h * (1 + tanh(h)), the tanh to 2^-11: for large negative h the error is much of the little that is left. */
+static __device__ __forceinline__ float aopt__silu_fast(float h)
 {
-    return fmaf(s, aopt__tanh(h), s);
+    return fmaf(h, aopt__tanh(h), h);
 }
 
 #if AOPT__SM90A
@@ -890,10 +890,13 @@ enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 3
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
     int a_stages, w_stages, a_bytes, n, cluster, part_rows, part_frames;
-    int frames, zeros;                  /* frames: of c, where a's first and last frames lie elsewhere, else 0; zeros: the first are zeros */
+    int frames, zeros, single;          /* frames: of c, where a's first and last frames lie elsewhere, else 0; zeros: the first are zeros; single: frames come one by one */
     float alpha;
     const float *bias;
 } aopt__tapgemm_params;
+/* part: of a, a block's share of a box; where a's first and last frames lie elsewhere, also of those and of what they leave of a part.  Each of one frame if these do not
+   begin and end with parts (`single`). */
+typedef struct aopt__tapgemm_maps { CUtensorMap part, first, last, rest, w, c; } aopt__tapgemm_maps;
 
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
@@ -919,30 +922,37 @@ typedef struct aopt__tapgemm_smem {
     uint32_t c_stage, a_ring, w_ring, a_full, a_empty, w_full, w_empty;
 } aopt__tapgemm_smem;
 
-/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  A box is one copy, or where
-   a's first and last frames lie elsewhere a copy for each frame; past the last two, as for zeros, it asks for a frame that is not there. */
-static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, const CUtensorMap *map_first,
-                                                            const CUtensorMap *map_last)
+/* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  For zeros it asks for
+   frames that are not there, as it does past the last. */
+static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const aopt__tapgemm_maps &map)
 {
-    const int part = (int)blockIdx.x % p.cluster, row = part * p.part_rows, frame = part * p.part_frames, bytes = p.a_bytes / p.cluster;
+    const int part = (int)blockIdx.x % p.cluster, bytes = p.a_bytes / p.cluster, ends = p.taps - 1, rest = p.part_frames - ends, frame_bytes = p.tile_rows * AOPT__TG_ROW;
     int slot = 0; uint32_t phase = 1;
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
         const aopt__tile t = aopt__tile_at(p, i);
+        const int row = t.row + part * p.part_rows, f = t.frame + part * p.part_frames;
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
+            const auto load = [&](const CUtensorMap *from, int frame, int frames_before) {
+                const uint32_t at = to + (uint32_t)(frames_before * frame_bytes);
+                if (p.cluster > 1) aopt__tma_load_all(at, from, full, k * AOPT__TG_K, row, frame, t.batch, (1 << p.cluster) - 1);
+                else aopt__tma_load(at, from, full, k * AOPT__TG_K, row, frame, t.batch);
+            };
             aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
-            if (p.frames) {
+            if (!p.frames) load(&map.part, f, 0);
+            else if (p.single) {
                 for (int j = 0; j < p.part_frames; j++) {
-                    const int f = t.frame + frame + j, ends = p.taps - 1;
-                    const CUtensorMap *const from = f < ends ? map_first : f < p.frames ? map : map_last;
-                    const int at = f < ends ? (p.zeros ? ends : f) : f < p.frames ? f - ends : f - p.frames;
-                    const uint32_t frame_to = to + (uint32_t)(j * p.tile_rows * AOPT__TG_ROW);
-                    if (p.cluster > 1) aopt__tma_load_all(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch, (1 << p.cluster) - 1);
-                    else aopt__tma_load(frame_to, from, full, k * AOPT__TG_K, t.row, at, t.batch);
+                    const int g = f + j;
+                    load(g < ends ? &map.first : g < p.frames ? &map.part : &map.last, g < ends ? (p.zeros ? ends : g) : g < p.frames ? g - ends : g - p.frames, j);
                 }
-            } else if (p.cluster > 1) aopt__tma_load_all(to, map, full, k * AOPT__TG_K, t.row + row, t.frame + frame, t.batch, (1 << p.cluster) - 1);
-            else aopt__tma_load(to, map, full, k * AOPT__TG_K, t.row, t.frame, t.batch);
+            } else if (f == 0) {
+                load(&map.first, p.zeros ? ends : 0, 0);
+                load(&map.rest, 0, ends);
+            } else if (f + p.part_frames > p.frames) {
+                load(&map.rest, f - ends, 0);
+                load(&map.last, 0, rest);
+            } else load(&map.part, f - ends, 0);
             aopt__ring_next(slot, phase, p.a_stages);
         }
     }
@@ -1091,8 +1101,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
               one wave fit there; w: once; c: written once. */
 template <bool RAW>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
-aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant__ CUtensorMap map_first, const __grid_constant__ CUtensorMap map_last,
-               const __grid_constant__ CUtensorMap map_w, const __grid_constant__ CUtensorMap map_c, const aopt__tapgemm_params p)
+aopt_k_tapgemm(const __grid_constant__ aopt__tapgemm_maps maps, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
@@ -1118,11 +1127,11 @@ aopt_k_tapgemm(const __grid_constant__ CUtensorMap map_a, const __grid_constant_
     aopt__cluster_sync();
     if (group > 0) {                                    /* 128 sums, 64 packed ones and 40 more.  256*232 + 128*40 = 384*168, what the launch gave: more would wait forever */
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-        aopt__tapgemm_multiply<RAW>(p, s, &map_c, group);
+        aopt__tapgemm_multiply<RAW>(p, s, &maps.c, group);
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, &map_a, &map_first, &map_last);
-        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &map_w);
+        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, maps);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &maps.w);
     }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
@@ -1337,30 +1346,30 @@ template <int M> static __host__ __device__ constexpr double aopt__wino_poly(int
             for (int i = 3; i >= 0; i--) c[i] = (i ? c[i - 1] : 0.0) - aopt__wino_point<M>(q) * aopt__wino_point<M>(q) * c[i];
     return c[k];
 }
-/* That polynomial of d[0], d[2], ...; its leading coefficient is 1. */
-template <int M, int BUT, int K = 0> static __device__ __forceinline__ float aopt__wino_even(const float *d)
+/* That polynomial of d[0], d[2], ... times scale; its leading coefficient is 1. */
+template <int M, int BUT, int K = 0> static __device__ __forceinline__ float aopt__wino_even(const float *d, float scale)
 {
-    if constexpr (K == M / 2 - (BUT >= 0)) return d[2 * K];
+    if constexpr (K == M / 2 - (BUT >= 0)) return scale * d[2 * K];
     else {
         constexpr float c = (float)aopt__wino_poly<M>(BUT, K);
-        return fmaf(c, d[2 * K], aopt__wino_even<M, BUT, K + 1>(d));
+        return fmaf(c * scale, d[2 * K], aopt__wino_even<M, BUT, K + 1>(d, scale));
     }
 }
-template <int M, int Q> static __device__ __forceinline__ void aopt__wino_pair(const float *d, float *o)
+template <int M, int Q> static __device__ __forceinline__ void aopt__wino_pair(const float *d, float *o, float scale)
 {
     constexpr float p = (float)aopt__wino_point<M>(Q);
-    const float even = aopt__wino_even<M, Q>(d), odd = aopt__wino_even<M, Q>(d + 1);
-    o[2 * Q] = fmaf(p, even, odd);
-    o[2 * Q + 1] = fmaf(-p, even, odd);
+    const float even = aopt__wino_even<M, Q>(d, 1.0f), odd = aopt__wino_even<M, Q>(d + 1, scale);
+    o[2 * Q] = fmaf(p * scale, even, odd);
+    o[2 * Q + 1] = fmaf(-p * scale, even, odd);
 }
-/* B^T d along one axis, rows monic (`row` is applied to the data before): 12 and 24 FMA for M = 4 and 6. */
-template <int M> static __device__ __forceinline__ void aopt__wino_bt(const float (&d)[M + 2], float (&o)[M + 2])
+/* scale * B^T d along one axis, rows monic (`row` is in a scale, here or in the data): 12 and 24 FMA for M = 4 and 6, and two products for a scale, a constant, which is not 1. */
+template <int M> static __device__ __forceinline__ void aopt__wino_bt(const float (&d)[M + 2], float (&o)[M + 2], float scale = 1.0f)
 {
-    o[0] = aopt__wino_even<M, -1>(d);
-    aopt__wino_pair<M, 0>(d + 1, o + 1);                            /* but for the point 0, every polynomial has the factor x */
-    aopt__wino_pair<M, 1>(d + 1, o + 1);
-    if constexpr (M == 6) aopt__wino_pair<M, 2>(d + 1, o + 1);
-    o[M + 1] = aopt__wino_even<M, -1>(d + 1);
+    o[0] = aopt__wino_even<M, -1>(d, scale);
+    aopt__wino_pair<M, 0>(d + 1, o + 1, scale);                     /* but for the point 0, every polynomial has the factor x */
+    aopt__wino_pair<M, 1>(d + 1, o + 1, scale);
+    if constexpr (M == 6) aopt__wino_pair<M, 2>(d + 1, o + 1, scale);
+    o[M + 1] = aopt__wino_even<M, -1>(d + 1, scale);
 }
 
 enum { AOPT__WINO_STAGES = 3 };
@@ -1659,7 +1668,7 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
         }
         const int rows = tile < tiles && c < C ? H - M * ty : 0, columns = W - M * tx;
         const uint32_t line = aopt__opaque32((uint32_t)W * (uint32_t)C * 2), step = aopt__opaque32((uint32_t)C * 2);
-        char *const to = (char *)(a.y + ((f * H + M * ty) * W + M * tx) * C + c);
+        char *const to = (char *)((f >= a.tail_at ? a.y_tail : a.y) + ((f * H + M * ty) * W + M * tx) * C + c);
         aopt__copy_wait<0>();
         __syncthreads();
         const float2 bias = rows ? *(const float2 *)(a.bias + c) : make_float2(0.0f, 0.0f);
@@ -1701,25 +1710,36 @@ __global__ void __launch_bounds__(aopt__wino_threads<M>(), M == 6 ? 4 : 3) aopt_
 /* ---- tiles of time ---- */
 /* Along time F(4,3), with the matrices of M = 4, times F(M,3) along H and W: six combinations q of frames 4g-2 .. 4g+3 make frames 4g .. 4g+3. */
 
-enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT_WINO_TIME_PRODUCTS, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4, AOPT__WINO_TIME_SLOTS = 8 };
+enum { AOPT__WINO_TIME_M = 4, AOPT__WINO_TIME_N = AOPT_WINO_TIME_PRODUCTS, AOPT__WINO_TIME_THREADS = 384, AOPT__WINO_TIME_CHANNELS = 64, AOPT__WINO_TIME_TILES = 2, AOPT__WINO_TIME_WARPS = 4, AOPT__WINO_TIME_SLOTS = 8,
+       AOPT__WINO_TIME_R = 8 /* floats a position: r of six frames, and what aligns the next */, AOPT__WINO_TIME_BOX = 2 /* rows */ };
+
+/* Boxes of a frame of x, its tail and its history: BOX rows, the positions that a block looks at, 64 channels.  Read where AOPT__SM90A. */
+typedef struct aopt__wino_time_maps { CUtensorMap x, tail, history; } aopt__wino_time_maps;
 
 /* Reference: wino_time_input_ref in tests/test_fast.cu.  SiLU by tanh.approx; the rest in f32, one rounding.
    Launch     12 warps, one block to a multiprocessor, walk down a strip of tiles as aopt_k_wino_input does: 64 channels of 2 tiles.  Rows Mg+1 .. Mg+M of six
-              frames come into shared memory; first a warp takes a position at a time, norm, SiLU and B^T along time, to f32 beside them; then it makes one
+              frames come into shared memory, on sm_90a in boxes; first a warp takes a position at a time, norm, SiLU and B^T along time, to f32 beside them; then it makes one
               combination of a tile, 2 channels a lane, while the next rows arrive.
    Traffic    x read 1.5 * (2M+2)/2M times (1.5 times from DRAM), v written once: with M = 4, 6 that is 3*C + 6.8*C, 3*C + 5.3*C bytes a position. */
 template <int M>
-__global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_input(const aopt_wino_input a, int strip)
+__global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_input(const __grid_constant__ aopt__wino_time_maps maps, const aopt_wino_input a, int strip)
 {
     enum { N = M + 2, FRAMES = AOPT__WINO_TIME_N, THREADS = AOPT__WINO_TIME_THREADS, CHANNELS = AOPT__WINO_TIME_CHANNELS, TILES = AOPT__WINO_TIME_TILES, PX = M * TILES + 2, FRAME_PX = M * PX,
-           PX_CHUNKS = CHANNELS / 8, ALL_PX = FRAMES * FRAME_PX };
+           ALL_PX = FRAMES * FRAME_PX, R_ROW = AOPT__WINO_TIME_R };
     constexpr float scale = (float)(aopt__wino<M>::row * aopt__wino<M>::row * aopt__wino<4>::row);
-    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* combinations f32 [FRAMES][M][PX][CHANNELS], x fp16 likewise, r f32 [FRAMES][M][PX] */
-    float *const combined = (float *)aopt__ring;
+    extern __shared__ __align__(128) unsigned char aopt__boxes[];   /* combinations f32 [FRAMES][M][PX][CHANNELS], x fp16 likewise, r f32 [M][PX][R_ROW] */
+    float *const combined = (float *)aopt__boxes;
     const __half *const raw = (const __half *)(combined + ALL_PX * CHANNELS);
     const float *const raw_r = (const float *)(raw + ALL_PX * CHANNELS);
-    __shared__ const __half *x[FRAMES];
     __shared__ const float *r[FRAMES];
+#if AOPT__SM90A
+    __shared__ uint64_t full;
+    const uint32_t bar = (uint32_t)__cvta_generic_to_shared(&full);
+    uint32_t phase = 0;
+#else
+    __shared__ const __half *x[FRAMES];
+    (void)maps;
+#endif
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + M - 1) / M, tiles_x = (W + M - 1) / M;
     const int slice_blocks = (C + CHANNELS - 1) / CHANNELS;
@@ -1729,33 +1749,54 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     const bool mine = c < C && tx < tiles_x;
     const int64_t group = (int64_t)blockIdx.z, P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
 
+    const auto frame_in = [&](int64_t f) { return f < a.frames && (f >= 0 || (f >= -2 && a.history)); };
     if (threadIdx.x < FRAMES) {
         const int64_t f = AOPT__WINO_TIME_M * group + (int)threadIdx.x - 2 - a.front;
-        const bool in = f < a.frames && (f >= 0 || (f >= -2 && a.history));
-        x[threadIdx.x] = !in ? NULL : f >= a.tail_at ? a.tail + f * P * C : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
-        r[threadIdx.x] = !in ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
+        r[threadIdx.x] = !frame_in(f) ? NULL : f >= 0 ? a.r + f * P : a.r_history + (f + 2) * P;
+#if !AOPT__SM90A
+        x[threadIdx.x] = !frame_in(f) ? NULL : f >= a.tail_at ? a.tail + f * P * C : f >= 0 ? a.x + f * P * C : a.history + (f + 2) * P * C;
+#endif
     }
+#if AOPT__SM90A
+    if (threadIdx.x == 0) {
+        aopt__bar_init(bar, FRAMES);
+        asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    }
+#endif
     __syncthreads();
 
     const auto fetch = [&](int g, int skip) {                       /* rows Mg+1+skip .. Mg+M of all frames */
-        const int rows = M - skip;
-        for (int i = warp; i < FRAMES * rows; i += THREADS / 32) {  /* a warp takes a row of a frame */
-            const int frame = i / rows, row = skip + i % rows, y = M * g + 1 + row;
+#if AOPT__SM90A
+        if (warp < FRAMES && lane == 0) {                           /* a warp takes a frame */
+            const int f = AOPT__WINO_TIME_M * (int)group + warp - 2 - a.front;
+            const bool in = frame_in(f), tail = f >= a.tail_at;
+            const CUtensorMap *const map = tail ? &maps.tail : f >= 0 ? &maps.x : &maps.history;
+            const int at = !in ? -1 : tail ? f - (int)a.tail_at : f >= 0 ? f : f + 2;
+            aopt__bar_expect(bar, (uint32_t)((M - skip) * PX * CHANNELS * 2));
+#pragma unroll 1
+            for (int row = skip; row < M; row += AOPT__WINO_TIME_BOX)
+                aopt__tma_load((uint32_t)__cvta_generic_to_shared(raw + (warp * M + row) * PX * CHANNELS), map, bar, c0, M * tx0 - 1, M * g + 1 + row, at);
+        }
+        __syncwarp();
+#else
+        for (int i = warp; i < FRAMES * (M - skip); i += THREADS / 32) {    /* a warp takes a row of a frame */
+            const int frame = i / (M - skip), row = skip + i % (M - skip), y = M * g + 1 + row;
             const __half *const from = x[frame];
-            const float *const from_r = r[frame];
-            const bool here = from && (unsigned)y < (unsigned)H;
             const uint32_t to = (uint32_t)__cvta_generic_to_shared(raw + (frame * M + row) * PX * CHANNELS);
 #pragma unroll
-            for (int k = 0; k < (PX * PX_CHUNKS + 31) / 32; k++) {
-                const int at = lane + 32 * k, px = M * tx0 - 1 + at / PX_CHUNKS, ch = c0 + at % PX_CHUNKS * 8;
-                const bool in = here && (unsigned)px < (unsigned)W && ch < C;
-                if (at < PX * PX_CHUNKS) aopt__copy16(to + at * 16, in ? from + (y * W + px) * C + ch : a.x, in ? 16 : 0);
+            for (int k = 0; k < (PX * (CHANNELS / 8) + 31) / 32; k++) {
+                const int at = lane + 32 * k, px = M * tx0 - 1 + at / (CHANNELS / 8), ch = c0 + at % (CHANNELS / 8) * 8;
+                const bool in = from && (unsigned)y < (unsigned)H && (unsigned)px < (unsigned)W && ch < C;
+                if (at < PX * (CHANNELS / 8)) aopt__copy16(to + at * 16, in ? from + (y * W + px) * C + ch : a.x, in ? 16 : 0);
             }
-            if (lane < PX) {
-                const int px = M * tx0 - 1 + lane;
-                const bool in = here && (unsigned)px < (unsigned)W;
-                aopt__copy4((uint32_t)__cvta_generic_to_shared(raw_r + (frame * M + row) * PX + lane), in ? from_r + y * W + px : a.r, in ? 4 : 0);
-            }
+        }
+#endif
+#pragma unroll 1
+        for (int i = (int)threadIdx.x / 16; i < FRAMES * M; i += THREADS / 16) {    /* half a warp takes r of a row of a frame */
+            const int row = i % M, y = M * g + 1 + row, at = lane % 16, px = M * tx0 - 1 + at;
+            const float *const from = r[i / M];
+            const bool in = from && (unsigned)y < (unsigned)H && (unsigned)px < (unsigned)W;
+            if (at < PX) aopt__copy4((uint32_t)__cvta_generic_to_shared(raw_r + (row * PX + at) * R_ROW + i / M), in ? from + y * W + px : a.r, in ? 4 : 0);
         }
         aopt__copy_commit();
     };
@@ -1765,19 +1806,26 @@ __global__ void __launch_bounds__(AOPT__WINO_TIME_THREADS, 1) aopt_k_wino_time_i
     fetch(ty0 - 1, M - 2);
     for (int g = ty0 - 1; g < ty1; g++) {
         aopt__copy_wait<0>();
+#if AOPT__SM90A
+        aopt__bar_wait(bar, phase);
+        phase ^= 1;
+#endif
         __syncthreads();                                            /* also: all have used the combinations of the rows before */
         for (int p = warp + (g < ty0 ? (M - 2) * PX : 0); p < FRAME_PX; p += THREADS / 32) {
             float d[2][FRAMES], o[2][FRAMES];
             float2 *const to = (float2 *)(combined + p * CHANNELS) + lane;
+            const float4 norm4 = *(const float4 *)(raw_r + p * R_ROW);
+            const float2 norm2 = *(const float2 *)(raw_r + p * R_ROW + 4);
+            const float norms[FRAMES] = { norm4.x, norm4.y, norm4.z, norm4.w, norm2.x, norm2.y };
 #pragma unroll
             for (int k = 0; k < FRAMES; k++) {
                 const float2 u = __half22float2(*(const __half2 *)(raw + (k * FRAME_PX + p) * CHANNELS + 2 * lane));
-                const float norm = raw_r[k * FRAME_PX + p], s = u.x * (norm * half_gamma.x), t = u.y * (norm * half_gamma.y);
-                d[0][k] = aopt__silu_fast(s, s * scale);
-                d[1][k] = aopt__silu_fast(t, t * scale);
+                const float norm = norms[k], s = u.x * (norm * half_gamma.x), t = u.y * (norm * half_gamma.y);
+                d[0][k] = aopt__silu_fast(s);
+                d[1][k] = aopt__silu_fast(t);
             }
-            aopt__wino_bt<AOPT__WINO_TIME_M>(d[0], o[0]);
-            aopt__wino_bt<AOPT__WINO_TIME_M>(d[1], o[1]);
+            aopt__wino_bt<AOPT__WINO_TIME_M>(d[0], o[0], scale);
+            aopt__wino_bt<AOPT__WINO_TIME_M>(d[1], o[1], scale);
 #pragma unroll
             for (int k = 0; k < FRAMES; k++) to[k * (FRAME_PX * CHANNELS / 2)] = make_float2(o[0][k], o[1][k]);
         }
@@ -2513,8 +2561,8 @@ template <typename T> static T *aopt__tail_base(T *y, T *tail, int64_t tail_at, 
 static int aopt__multiprocessors(void) { return aopt__device_attribute(cudaDevAttrMultiProcessorCount); }
 static int aopt__shared_memory(void) { return aopt__device_attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin); }
 /* Dynamic shared memory of the input transform over time. */
-template <int M> static constexpr int aopt__wino_time_shared() { return AOPT__WINO_TIME_N * M * (M * AOPT__WINO_TIME_TILES + 2) * (6 * AOPT__WINO_TIME_CHANNELS + 4); }
-template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input *a, cudaStream_t stream)
+template <int M> static constexpr int aopt__wino_time_shared() { return AOPT__WINO_TIME_N * M * (M * AOPT__WINO_TIME_TILES + 2) * 6 * AOPT__WINO_TIME_CHANNELS + 4 * AOPT__WINO_TIME_R * M * (M * AOPT__WINO_TIME_TILES + 2); }
+template <int M> static void aopt__wino_time_input_launch(const aopt__wino_time_maps *maps, const aopt_wino_input *a, cudaStream_t stream)
 {
     enum { SMEM = aopt__wino_time_shared<M>() };
     const int64_t tiles_y = aopt__div_up(a->H, M), columns = aopt__div_up(a->C, AOPT__WINO_TIME_CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), AOPT__WINO_TIME_TILES);
@@ -2527,7 +2575,7 @@ template <int M> static void aopt__wino_time_input_launch(const aopt_wino_input 
     }
     const dim3 grid((unsigned)columns, (unsigned)aopt__div_up(tiles_y, strip), (unsigned)groups);
     cudaFuncSetAttribute(aopt_k_wino_time_input<M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
-    aopt_k_wino_time_input<M><<<grid, AOPT__WINO_TIME_THREADS, SMEM, stream>>>(*a, strip);
+    aopt_k_wino_time_input<M><<<grid, AOPT__WINO_TIME_THREADS, SMEM, stream>>>(*maps, *a, strip);
 }
 template <int M> static void aopt__wino_time_output_launch(const aopt_wino_output *a, int64_t tiles, cudaStream_t stream)
 {
@@ -2616,6 +2664,63 @@ AOPT__DEF int aopt_cuda_has_wgmma(void)
     return built;
 }
 
+/* ---- tensor maps ---- */
+
+/* The driver's encoder of tensor maps, looked up through the runtime so that nothing links against libcuda. */
+typedef CUresult (*aopt__encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
+                                    const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
+                                    CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+static aopt__encode_fn aopt__encoder(void)
+{
+    void *f = NULL;
+    cudaDriverEntryPointQueryResult found;
+    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found) != cudaSuccess ||
+        found != cudaDriverEntryPointSuccess) { (void)cudaGetLastError(); return NULL; }
+    return (aopt__encode_fn)f;
+}
+
+/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1, zeros outside. */
+static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
+                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, CUtensorMapSwizzle swizzle, aopt_error *err)
+{
+    cuuint64_t size[4], stride[3];
+    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
+    int i;
+    for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
+    for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
+    const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                              swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    if (e != CUDA_SUCCESS)
+        return aopt_fail(err, AOPT_E_CUDA, "tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
+                         (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
+    return AOPT_OK;
+}
+
+/* For the input transform over time: only cc 9 reads them, elsewhere they are zeros.  One without a tensor is never asked for a frame that there is: any other stands for it. */
+static aopt_status aopt__wino_time_make_maps(const aopt_wino_input *a, aopt__wino_time_maps *map, aopt_error *err)
+{
+    const aopt__encode_fn encode = aopt__encoder();
+    const int64_t row = a->W * a->C, main = a->tail && a->tail_at < a->frames ? a->tail_at : a->frames, frames[3] = { main, a->frames - main, a->history ? 2 : 0 };
+    const int64_t stride[3] = { a->C, row, a->H * row };
+    const __half *const base[3] = { a->x, a->tail, a->history };
+    CUtensorMap *const maps[3] = { &map->x, &map->tail, &map->history };
+    aopt_status st = AOPT_OK;
+    int i;
+    memset(map, 0, sizeof *map);
+    if (aopt__device_attribute(cudaDevAttrComputeCapabilityMajor) != 9) return AOPT_OK;
+    if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "Winograd input: the driver has no cuTensorMapEncodeTiled");
+    for (i = 0; i < 3 && !st; i++) {
+        const int64_t dim[4] = { a->C, a->W, a->H, frames[i] };
+        if (frames[i] > 0) st = aopt__tensor_map(encode, maps[i], i == 0 ? "x" : i == 1 ? "the tail of x" : "the history", base[i], dim, stride, a->tile * AOPT__WINO_TIME_TILES + 2, AOPT__WINO_TIME_BOX,
+                                                 CU_TENSOR_MAP_SWIZZLE_NONE, err);
+    }
+    if (frames[0] < 1) map->x = map->tail;
+    if (frames[1] < 1) map->tail = map->x;      /* the kernel then takes all frames for the tail */
+    if (frames[2] < 1) map->history = map->x;   /* asked for a frame that is not there */
+    return st;
+}
+
 /* ---- tap GEMM ---- */
 
 static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
@@ -2636,37 +2741,6 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
         !aopt__mul(tiles, g->batch, &tiles) || tiles > INT32_MAX || g->rows > INT32_MAX || g->k > INT32_MAX)
         return aopt_fail(err, AOPT_E_SHAPE, "tap GEMM: batch %lld x frames %lld x rows %lld is too large for one launch",
                          (long long)g->batch, (long long)g->frames, (long long)g->rows);
-    return AOPT_OK;
-}
-
-/* The driver's encoder of tensor maps, looked up through the runtime so that nothing links against libcuda. */
-typedef CUresult (*aopt__encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *, const cuuint64_t *,
-                                    const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave, CUtensorMapSwizzle,
-                                    CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-static aopt__encode_fn aopt__encoder(void)
-{
-    void *f = NULL;
-    cudaDriverEntryPointQueryResult found;
-    if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &f, 12000, cudaEnableDefault, &found) != cudaSuccess ||
-        found != cudaDriverEntryPointSuccess) { (void)cudaGetLastError(); return NULL; }
-    return (aopt__encode_fn)f;
-}
-
-/* fp16 [d3][d2][d1][d0] with byte strides of d1..d3; boxes of 64 x b1 x b2 x 1 in the 128-byte swizzle, zeros outside. */
-static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, const char *name, const void *base,
-                                    const int64_t dim[4], const int64_t row[3], int b1, int b2, aopt_error *err)
-{
-    cuuint64_t size[4], stride[3];
-    const cuuint32_t box[4] = { 64, (cuuint32_t)b1, (cuuint32_t)b2, 1 }, step[4] = { 1, 1, 1, 1 };
-    int i;
-    for (i = 0; i < 4; i++) size[i] = (cuuint64_t)dim[i];
-    for (i = 0; i < 3; i++) stride[i] = (cuuint64_t)row[i] * 2;
-    const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (e != CUDA_SUCCESS)
-        return aopt_fail(err, AOPT_E_CUDA, "tap GEMM: tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
-                         (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
     return AOPT_OK;
 }
 
@@ -2695,11 +2769,20 @@ static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
     if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
 }
 
-/* map: of a, its first and its last frames, w and c. */
-static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_plan *plan, int cluster, CUtensorMap map[5], aopt_error *err)
+/* Whether a's first and last frames, if they lie elsewhere, are the beginning and the end of parts, which are then two boxes or one. */
+static int aopt__tapgemm_parts_fit(const aopt_tapgemm *g, int tile_frames, int part_frames)
+{
+    const int64_t ends = g->taps - 1;
+    int64_t t, f;
+    for (t = 0; t < g->frames; t += tile_frames)
+        for (f = t; f < t + tile_frames + ends; f += part_frames)
+            if ((f > 0 && f < ends) || (f + part_frames > g->frames && (f == 0 || f + part_frames != g->frames + ends))) return 0;
+    return part_frames > ends;
+}
+static aopt_status aopt__tapgemm_make_maps(const aopt_tapgemm *g, const aopt__tapgemm_params *p, aopt__tapgemm_maps *map, aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int box_frames = 256 / plan->tile_rows + g->taps - 1, store_rows = plan->tile_rows < 128 ? plan->tile_rows : 128, ends = g->taps - 1;
+    const int store_rows = p->tile_rows < 128 ? p->tile_rows : 128, ends = g->taps - 1, rows = p->part_rows ? p->part_rows : p->tile_rows, frames = p->single || p->part_rows ? 1 : p->part_frames;
     const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row, frame_e = g->rows * g->a_row;
     const int64_t dim_a[4] = { g->k, g->rows, g->a_last ? g->frames - ends : g->frames + ends, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_e[4] = { g->k, g->rows, ends, g->batch }, row_e[3] = { g->a_row, frame_e, ends * frame_e };
@@ -2708,14 +2791,15 @@ static aopt_status aopt__tapgemm_maps(const aopt_tapgemm *g, const aopt_tapgemm_
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if (g->a_last && (st = aopt__tensor_map(encode, &map[1], "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
-    if (g->a_last && (st = aopt__tensor_map(encode, &map[2], "a's last frames", g->a_last, dim_e, row_e, plan->tile_rows, 1, err)) != AOPT_OK) return st;
-    if (g->a_last && g->frames <= ends) map[0] = map[2];    /* nothing lies between them, and a may be NULL */
-    else if ((st = aopt__tensor_map(encode, &map[0], "a", g->a, dim_a, row_a, box_frames == 1 ? plan->tile_rows / cluster : plan->tile_rows,
-                                    box_frames == 1 || g->a_last ? 1 : box_frames / cluster, err)) != AOPT_OK) return st;
-    if (!g->a_last) map[1] = map[2] = map[0];
-    if ((st = aopt__tensor_map(encode, &map[3], "w", g->w, dim_w, row_w, AOPT__TG_N, 1, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map[4], "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, err);
+    if (g->a_last && ((st = aopt__tensor_map(encode, &map->first, "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK ||
+                      (st = aopt__tensor_map(encode, &map->last, "a's last frames", g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK)) return st;
+    if (g->a_last && g->frames <= ends) map->part = map->last;      /* nothing lies between them, and a may be NULL */
+    else if ((st = aopt__tensor_map(encode, &map->part, "a", g->a, dim_a, row_a, rows, frames, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    if (!g->a_last) map->first = map->last = map->part;
+    map->rest = map->part;
+    if (g->a_last && !p->single && (st = aopt__tensor_map(encode, &map->rest, "a", g->a, dim_a, row_a, rows, frames - ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map->w, "w", g->w, dim_w, row_w, AOPT__TG_N, 1, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map->c, "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, CU_TENSOR_MAP_SWIZZLE_128B, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
@@ -2723,7 +2807,7 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     aopt_tapgemm g = *gemm;
     aopt_tapgemm_plan plan;
     aopt__tapgemm_params p;
-    CUtensorMap map[5];
+    aopt__tapgemm_maps maps;
     aopt_status st = aopt__tapgemm_check(&g, err);
     int smem, box_frames;
 
@@ -2746,24 +2830,24 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
     p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
-    p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first;
+    p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first; p.single = g.a_last && !aopt__tapgemm_parts_fit(&g, p.tile_frames, p.part_frames);
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
     smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_maps(&g, &plan, p.cluster, map, err)) != AOPT_OK) return st;
+    if ((st = aopt__tapgemm_make_maps(&g, &p, &maps, err)) != AOPT_OK) return st;
     if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
-    void (*const kernel)(CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, CUtensorMap, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
+    void (*const kernel)(aopt__tapgemm_maps, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
     cudaLaunchAttribute cluster = {};
     cudaLaunchConfig_t launch = {};
     cluster.id = cudaLaunchAttributeClusterDimension; cluster.val.clusterDim.x = (unsigned)p.cluster; cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
     launch.gridDim = dim3((unsigned)plan.grid); launch.blockDim = dim3(AOPT__TG_THREADS); launch.dynamicSmemBytes = (size_t)smem; launch.stream = stream;
     launch.attrs = &cluster; launch.numAttrs = 1;
-    cudaLaunchKernelEx(&launch, kernel, map[0], map[1], map[2], map[3], map[4], p);
+    cudaLaunchKernelEx(&launch, kernel, maps, p);
     return aopt__launched("tap GEMM", err);
 }
 
@@ -3042,7 +3126,11 @@ AOPT__DEF aopt_status aopt_cuda_wino_input(const aopt_wino_input *input, cudaStr
         return aopt_fail(err, AOPT_E_UNSUPPORTED, "Winograd input: a time tile with tiles of %d needs more shared memory than the %d bytes that a block can have here", a->tile, aopt__shared_memory());
     of_kernel.tail = aopt__tail_base(a->x, a->tail, a->tail_at, a->H * a->W * a->C);
     if (!input->tail) of_kernel.tail_at = 0;
-    if (a->time_tile) { if (a->tile == 6) aopt__wino_time_input_launch<6>(a, stream); else aopt__wino_time_input_launch<4>(a, stream); }
+    if (a->time_tile) {
+        aopt__wino_time_maps maps;
+        if ((st = aopt__wino_time_make_maps(input, &maps, err)) != AOPT_OK) return st;
+        if (a->tile == 6) aopt__wino_time_input_launch<6>(&maps, a, stream); else aopt__wino_time_input_launch<4>(&maps, a, stream);
+    }
     else if (a->tile == 6) aopt__wino_input_launch<6>(a, stream);
     else aopt__wino_input_launch<4>(a, stream);
     return aopt__launched("Winograd input", err);
@@ -3058,7 +3146,7 @@ AOPT__DEF aopt_status aopt_cuda_wino_output(const aopt_wino_output *output, cuda
     if (st != AOPT_OK) return st;
     if (a->time_tile && aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile) > INT32_MAX / (a->front + a->frames))
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: %lld frames of %lld x %lld are too many tiles: take fewer frames at a time", (long long)a->frames, (long long)a->H, (long long)a->W);
-    if ((a->y_tail || a->residual_tail) && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a tail without a time tile");
+    if (a->residual_tail && !a->time_tile) return aopt_fail(err, AOPT_E_ARG, "Winograd output: a residual's tail without a time tile");
     if (a->gamma && a->C > most)
         return aopt_fail(err, AOPT_E_ARG, "Winograd output: the activation of %d channels, tile %d, time tile %d: at most %d here", a->C, a->tile, a->time_tile, most);
     tiles = aopt__div_up(a->H, a->tile) * aopt__div_up(a->W, a->tile);

@@ -491,8 +491,8 @@ static void add_block(gpu *g, int level, const aopt_resblock_weights *b, int fro
 
 /* Spares: what a 3x3x3 convolution looks back at is not copied.  Whoever makes the last two frames writes them into a spare instead; once they are read, the spare is the
    history and the old history the spare.  Without a time tile these are frames of the input transform.  With one they are the "tail" of the input itself: the layer before
-   writes it and all that read the input read it.  Copied are the tail of a chunk of one frame, an input that is also read by what knows no tails (the upsampling's shortcut),
-   and the norm's factors, which are small. */
+   writes it and all that read the input read it; so has the head's, if that is an activation.  Copied are the tail of a chunk of one frame, an input that is also read by
+   what knows no tails (the upsampling's shortcut), and the norm's factors, which are small. */
 
 /* A spare of n elements.  Layers share one: from its writing to the reading that takes it no other layer runs but a shortcut's POINT. */
 static int spare_of(gpu *g, int64_t n)
@@ -503,14 +503,15 @@ static int spare_of(gpu *g, int64_t n)
     return k;
 }
 
-/* Whether all that read what layer j put into its buffer can read a tail: 3x3x3 convolutions over time and what takes each frame alone. */
+/* Whether all that read what layer j put into its buffer can read a tail: 3x3x3 convolutions over time, the head, and what takes each frame alone. */
 static int tail_fits(const gpu *g, int j)
 {
     const int buffer = g->plan[j].to;
     int k;
     for (k = j + 1; k < g->layer_n; k++) {
         const layer *l = &g->plan[k];
-        if ((l->from == buffer || l->add == buffer || l->shortcut == buffer || (l->to == buffer && l->how == PROJECT)) && !l->time_tile && l->how != POINT) return 0;
+        if ((l->from == buffer || l->add == buffer || l->shortcut == buffer || (l->to == buffer && l->how == PROJECT)) && !l->time_tile && l->how != POINT &&
+            !(l->how == HEAD && l->act_in)) return 0;
         if (l->to == buffer) break;
     }
     return 1;
@@ -522,7 +523,7 @@ static void link_tail(gpu *g, int i)
     layer *l = &g->plan[i];
     int j, k;
     for (j = i - 1; j >= 0 && g->plan[j].to != l->from; j--) { }
-    if (j < 0 || (!g->plan[j].time_tile && g->plan[j].how != UPSAMPLE) || !tail_fits(g, j)) return;
+    if (j < 0 || (!g->plan[j].time_tile && !g->plan[j].act_out && g->plan[j].how != UPSAMPLE) || !tail_fits(g, j)) return;
     l->spare = spare_of(g, history_n(l));
     g->plan[j].out_tail = i;
     for (k = j + 1; k < g->layer_n; k++) {
@@ -563,7 +564,7 @@ static void make_plan(gpu *g, const aopt_vae *vae)
     fuse_activation(l - 1, l);
     for (i = 0; i < g->layer_n; i++) {
         l = &g->plan[i];
-        if (l->time_tile) link_tail(g, i);
+        if (l->time_tile || l->act_in) link_tail(g, i);
         else if (l->how == WINOGRAD) l->spare = spare_of(g, history_n(l));
     }
 }
@@ -615,10 +616,10 @@ static int64_t most_frames(const gpu *g, int level) { return level ? (int64_t)g-
 static int64_t frames_out(const gpu *g, const layer *l) { return most_frames(g, l->how == UPSAMPLE ? l->level + 1 : l->level); }
 static int has_front(int buffer) { return buffer >= Y && buffer < T && buffer != Y + 2; }     /* what the GEMM reads with time taps */
 
-static void demand(gpu *g, int buffer, int64_t frames, int64_t P, int C)
+static void demand(gpu *g, int buffer, int64_t frames, int64_t elsewhere, int64_t P, int C)
 {
     if (buffer < 0) return;
-    if (frames * P * C > g->buffer_n[buffer]) g->buffer_n[buffer] = frames * P * C;
+    if ((frames - elsewhere) * P * C > g->buffer_n[buffer]) g->buffer_n[buffer] = (frames - elsewhere) * P * C;
     if (frames * P > g->r_n[buffer]) g->r_n[buffer] = frames * P;
 }
 
@@ -686,6 +687,9 @@ static int64_t place(gpu *g, char *base)
     return used;
 }
 
+/* Frames that a buffer needs no room for, though r does; chunks of one frame, which have no tail, must find theirs. */
+static int64_t tail_frames(int64_t frames, int tail_of) { return tail_of != NONE && frames > 2 ? 2 : 0; }
+
 /* Sizes of everything; no device needed.  Returns the least and the most space that the plan can use. */
 static void measure(gpu *g, int64_t *least_space, int64_t *most_space)
 {
@@ -695,8 +699,8 @@ static void measure(gpu *g, int64_t *least_space, int64_t *most_space)
     for (i = 0; i < g->layer_n; i++) {
         layer *l = &g->plan[i];
         const int64_t F = most_frames(g, l->level), P = l->H * l->W, out = frames_out(g, l);
-        demand(g, l->from, F + (has_front(l->from) ? 2 : 0), P, l->ci * (l->how == ATTEND ? 3 : 1));
-        demand(g, l->to, out + (has_front(l->to) ? 2 : 0), l->how == UPSAMPLE ? 4 * P : P, l->co);
+        demand(g, l->from, F + (has_front(l->from) ? 2 : 0), tail_frames(F, l->in_tail), P, l->ci * (l->how == ATTEND ? 3 : 1));
+        demand(g, l->to, out + (has_front(l->to) ? 2 : 0), tail_frames(out, l->out_tail), l->how == UPSAMPLE ? 4 * P : P, l->co);
         l->gamma_at = l->norm ? g->params_n : -1; g->params_n += l->norm ? l->ci : 0;
         l->bias_at = l->w ? g->params_n : -1; g->params_n += l->co;
         l->matrix_at = l->how == POINT_IN ? g->params_n : -1; g->params_n += l->how == POINT_IN ? l->ci * l->co : 0;
@@ -815,8 +819,8 @@ static aopt_status keep_one(const layer *l, const __half *before, __half *last, 
     return AOPT_OK;
 }
 
-/* Where the last two frames of a tensor lie that has a tail, before and after the layer that looks back at them has run; NULL: in the buffer. */
-static __half *tail_before(const gpu *g, int layer_at, int64_t frames) { return layer_at == NONE || frames < 2 ? NULL : g->spare[g->plan[layer_at].spare]; }
+/* Where the last two frames of a tensor lie that has a tail, before and after the layer that looks back at them has run; NULL: in the buffer.  The head's single frame too. */
+static __half *tail_before(const gpu *g, int layer_at, int64_t frames) { return layer_at == NONE || (frames < 2 && g->plan[layer_at].how != HEAD) ? NULL : g->spare[g->plan[layer_at].spare]; }
 static __half *tail_after(const gpu *g, int layer_at, int64_t frames) { return layer_at == NONE || frames < 2 ? NULL : g->plan[layer_at].history; }
 
 static aopt_status run_winograd(gpu *g, layer *l, const chunk *c, aopt_error *err)
@@ -933,8 +937,7 @@ static aopt_status run_upsample(gpu *g, const layer *l, const chunk *c, aopt_err
         out.factor_t = l->factor_t; out.skip = (int)((f + skip) % l->factor_t);
         out.y = g->buffer[l->to] + f * 4 * P * l->co; out.r = g->r[l->to] + f * 4 * P;
         out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->up_tile;
-        out.y_tail = tail_before(g, l->out_tail, F);
-        out.tail_at = F - 2 - f;
+        out.y_tail = tail_before(g, l->out_tail, F); out.tail_at = F - 2 - f;
         st = upsample_input(g, l, f, n, c, v, err);
         lap(g, l, "input", 0.0);
         if (!st) st = aopt_cuda_upsample_gemm_tile(g->gemm_blas, v, n * R * l->ci, l->u, m, n * R, l->ci, l->co, l->up_tile, 0, err);
@@ -970,33 +973,44 @@ static aopt_status run_attention(gpu *g, const layer *l, const chunk *c, aopt_er
     return AOPT_OK;
 }
 
-static aopt_status run_head(gpu *g, const layer *l, const chunk *c, aopt_error *err)
+/* The head's GEMM of an activation whose last two frames are in the spare: parts read what is before and after them there, in the history or in the buffer. */
+static aopt_status head_gemm(gpu *g, const layer *l, const chunk *c, const __half *x, int64_t f, int64_t n, __half *m, aopt_error *err)
 {
     const int64_t P = l->H * l->W, frame = P * l->ci, F = c->frames[l->level];
-    __half *act = (__half *)work(g, l);
+    aopt_tapgemm t = tapgemm(1, n, P, AOPT_HEAD_N, l->ci, 3, x + f * frame, l->u, m);
+    t.a_first = f ? x + (f - 2) * frame : c->first ? NULL : l->history;
+    t.a_last = f + n == F ? g->spare[l->spare] : x + (f + n - 2) * frame;
+    return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
+}
+
+static aopt_status run_head(gpu *g, layer *l, const chunk *c, aopt_error *err)
+{
+    const int64_t P = l->H * l->W, frame = P * l->ci, F = c->frames[l->level];
+    const __half *x = data(g, l, l->from, l->ci);
+    __half *act = (__half *)work(g, l), *m;
     aopt_status st = AOPT_OK;
     int64_t f, n;
-    if (c->first) TRY(cudaMemsetAsync(l->history, 0, 4 * frame, 0));
-    if (l->act_in) {
-        TRY(cudaMemcpyAsync(g->buffer[l->from], l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-        TRY(cudaMemcpyAsync(l->history, g->buffer[l->from] + F * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
+    if (l->act_in && F == 1) {                  /* a single frame's history is one of before and itself */
+        if (c->first) TRY(cudaMemsetAsync(g->spare[l->spare], 0, 2 * frame, 0));
+        else TRY(cudaMemcpyAsync(g->spare[l->spare], l->history + frame, 2 * frame, cudaMemcpyDeviceToDevice, 0));
     }
+    if (!l->act_in && c->first) TRY(cudaMemsetAsync(l->history, 0, 4 * frame, 0));
     for (f = 0; f < F && !st; f += n) {
-        __half *m;
         n = least(l->part, F - f);
+        if (F - f - n == 1 && n > 1) n--;       /* a last part holds the whole tail */
         m = (__half *)(work(g, l) + (l->act_in ? 0 : align(2 * (n + 2) * frame)));
-        if (l->act_in) act = g->buffer[l->from] + f * frame;
-        else {
+        if (!l->act_in) {
             TRY(cudaMemcpyAsync(act, l->history, 4 * frame, cudaMemcpyDeviceToDevice, 0));
-            st = aopt_cuda_norm_silu(data(g, l, l->from, l->ci) + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
+            st = aopt_cuda_norm_silu(x + f * frame, g->r[l->from] + f * P, g->params + l->gamma_at, act + 2 * frame, n * P, l->ci, 0, err);
         }
         lap(g, l, "input", 0.0);
-        if (!st) st = gemm(g, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
+        if (!st) st = l->act_in ? head_gemm(g, l, c, x, f, n, m, err) : gemm(g, n, P, AOPT_HEAD_N, l->ci, 3, act, l->u, m, 1.0f, NULL, err);
         lap(g, l, "gemm", 6.0 * (double)(n * P) * AOPT_HEAD_N * l->ci);
         if (!st) st = aopt_cuda_head(m, alpha_of(g, l), g->params + l->bias_at, c->video + f * 4 * P, c->video_channel, n, l->H, l->W, 0, err);
         if (!l->act_in) TRY(cudaMemcpyAsync(l->history, act + n * frame, 4 * frame, cudaMemcpyDeviceToDevice, 0));
         lap(g, l, "output", 0.0);
     }
+    if (l->act_in) swap_spare(g, l);
     return st;
 }
 
