@@ -787,11 +787,11 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
               are whole tiles of time.
    v_last     NULL, or, without a time tile and a history, where the last two frames go, fp16 [n*n][2][tiles][C] (a single one into the second place): v is then
               [n*n][frames - 2][tiles][C], unused with one or two frames; for a_first and a_last of the GEMM, where the history is the v_last of the call before
-   tail, y_tail, residual_tail   with a time tile: NULL, or where the frames of x, y or the residual from `tail_at` on lie instead, in the same
+   tail, y_tail, residual_tail   NULL, or where the frames of x, y or the residual (x and the residual: with a time tile only) from `tail_at` on lie instead, in the same
               layout, 16-byte aligned: so the last two of a chunk become the history of the next without a copy.  tail_at counts from the first
               frame of x or y, in an output from -1 on; r has no tail.  residual_tail may be y_tail
    All on the device; tile = m; frames up to 65533.  AOPT_E_ARG: a size, tile or combination that is not as above    AOPT_E_CUDA: the launch failed
-   AOPT_E_UNSUPPORTED, input with a time tile: a block cannot have the 91 KB (m = 6: 191 KB) of shared memory that it needs */
+   AOPT_E_UNSUPPORTED, input with a time tile: a block cannot have the 91 KB (m = 6: 191 KB) of shared memory that it needs; on Hopper also a driver before 12.0 */
 typedef struct aopt_wino_input {
     const struct __half *x, *history;
     const float *r, *r_history, *gamma;

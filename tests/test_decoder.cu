@@ -288,10 +288,10 @@ static int spare_faults(const gpu *g)
             reads(l->add, l->add_tail, true);
             reads(l->shortcut, NONE, true);
             if (l->how == PROJECT) reads(l->to, NONE, true);
-            if (l->time_tile && l->in_tail != NONE) { faults += l->in_tail != i; looks_back(writer[l->from]); }
+            if ((l->time_tile || l->act_in) && l->in_tail != NONE) { faults += l->in_tail != i; looks_back(writer[l->from]); }
             if (l->how == WINOGRAD && !l->time_tile) { spare[l->spare] = { i, chunk }; looks_back(i); }
             if (l->out_tail != NONE) spare[g->plan[l->out_tail].spare] = { i, chunk };
-            faults += (l->spare != NONE && g->spare_n[l->spare] != history_n(l)) || (l->in_tail != NONE && l->how != WINOGRAD && l->how != POINT);
+            faults += (l->spare != NONE && g->spare_n[l->spare] != history_n(l)) || (l->in_tail != NONE && l->how != WINOGRAD && l->how != POINT && !(l->how == HEAD && l->act_in));
             if (l->to != NONE) writer[l->to] = i;
         }
     }

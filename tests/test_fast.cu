@@ -668,14 +668,14 @@ static void check_input_tail(aopt_wino_input a, vec x, const device<__half> &v)
     a.time_tile = a.front = 0;
     CHECK(aopt_cuda_wino_input(&a, 0, &err) == AOPT_E_ARG, "a tail without a time tile");
 }
-/* The output transform again, its last two frames and the residual's elsewhere: the bits that are in y, and nothing where those frames were. */
+/* The output transform again, its last two frames and, over time, the residual's elsewhere: the bits that are in y, and nothing where those frames were. */
 static void check_output_tail(aopt_wino_output a, vec residual, const device<__half> &y)
 {
     const int64_t frame = a.H * a.W * a.C;
     if (a.frames < 2) return;
     const std::vector<__half> want = y.raw();
     device<__half> dy(a.frames * frame), tail(2 * frame), residual_tail(take_tail(residual, (a.frames - 2) * frame)), dres(residual);
-    if (a.residual) { a.residual = dres.p; a.residual_tail = residual_tail.p; }
+    if (a.residual && a.time_tile) { a.residual = dres.p; a.residual_tail = residual_tail.p; }
     a.y = dy.p; a.y_tail = tail.p; a.tail_at = a.frames - 2;
     CALL(aopt_cuda_wino_output(&a, 0, &err));
     std::vector<__half> got = dy.raw();
@@ -683,8 +683,8 @@ static void check_output_tail(aopt_wino_output a, vec residual, const device<__h
     for (int64_t i = (a.frames - 2) * frame; i < a.frames * frame; i++) CHECK((float)got[(size_t)i] != (float)got[(size_t)i], "written past the tail's start");
     std::copy(last.begin(), last.end(), got.end() - 2 * frame);
     CHECK(same_bits(want, got), "output tail: other bits, H %d W %d C %d tile %d front %d", (int)a.H, (int)a.W, a.C, a.tile, a.front);
-    a.time_tile = a.front = 0;
-    CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "a tail without a time tile");
+    a.time_tile = a.front = 0; a.residual_tail = residual_tail.p;
+    CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "a residual's tail without a time tile");
 }
 static void test_wino_input(void)
 {
@@ -734,6 +734,7 @@ static void test_wino_output(void)
             a.frames = T; a.H = H; a.W = W; a.C = C; a.norm_c = C - 1; a.tile = w.m;
             CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, want, "T %d H %d W %d C %d mode %d", T, H, W, C, mode);
+            check_output_tail(a, res, dy);
             const vec r = norm_ref(dy.get(), C, C - 1);
             if (mode & 2) CHECK(snr(dr.get(), r) > 115, "r: %.1f dB, C %d mode %d", snr(dr.get(), r), C, mode);
             const vec gamma = random_half(C, 54, 1.0), factor = norm_ref(want, C, C - 1);
@@ -747,6 +748,7 @@ static void test_wino_output(void)
             if (C > (w.m == 6 ? 256 : 512)) { CHECK(aopt_cuda_wino_output(&a, 0, &err) == AOPT_E_ARG, "activation of %d channels", C); continue; }
             CALL(aopt_cuda_wino_output(&a, 0, &err));
             CHECK_SNR(dy.get(), emulated, act, "activation, T %d H %d W %d C %d mode %d", T, H, W, C, mode);
+            check_output_tail(a, res, dy);
         }
 }
 

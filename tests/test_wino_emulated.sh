@@ -22,7 +22,7 @@ between() { awk -v from="$2" -v to="$3" 'index($0, to) && on { on = 0 } index($0
     between "$kernels" '/* ---- Winograd transforms ---- */' '/* ---- upsample' | awk '/^\/\* ---- Winograd/ { n++ } n == 2'
     between "$kernels" '/* Nearest-upsample by 2, then 3 taps' '/* The taps themselves'
     between "$kernels" '/* ---- upsample transforms ---- */' '/* ---- head ---- */' | awk '/^\/\* ---- upsample transforms/ { n++ } n == 2'
-} | sed -E 's/extern __shared__ __align__\(16\) unsigned char (\w+)\[\];/unsigned char *const \1 = (unsigned char *)emulate_shared;/
+} | sed -E 's/extern __shared__ __align__\([0-9]+\) unsigned char (\w+)\[\];/unsigned char *const \1 = (unsigned char *)emulate_shared;/
             s/^( *)(\S.*)<<<(\S+), (\S+), (.*), stream>>>\((.*)\);/\1emulate_launch(\3, \4, [\&]() { \2(\6); }, (size_t)(\5)); (void)stream;/' >"$work/kernels.inc"
 {
     between "$tests" 'typedef std::vector<double> vec;' '/* ---- tap GEMM ---'

@@ -28,6 +28,7 @@
 #define __align__(n) __attribute__((aligned(n)))
 
 struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
 struct alignas(8) uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 static inline float2 make_float2(float x, float y) { float2 v; v.x = x; v.y = y; return v; }
