@@ -2692,7 +2692,7 @@ static aopt_status aopt__tensor_map(aopt__encode_fn encode, CUtensorMap *map, co
     const CUresult e = encode(map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 4, (void *)base, size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
                               swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (e != CUDA_SUCCESS)
-        return aopt_fail(err, AOPT_E_CUDA, "tensor map of %s [%lld][%lld][%lld][%lld], box %d x %d: driver error %d", name,
+        return aopt_fail(err, AOPT_E_CUDA, "%s [%lld][%lld][%lld][%lld]: no tensor map with boxes of %d x %d: driver error %d", name,
                          (long long)dim[3], (long long)dim[2], (long long)dim[1], (long long)dim[0], b1, b2, (int)e);
     return AOPT_OK;
 }
@@ -2712,7 +2712,7 @@ static aopt_status aopt__wino_time_make_maps(const aopt_wino_input *a, aopt__win
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "Winograd input: the driver has no cuTensorMapEncodeTiled");
     for (i = 0; i < 3 && !st; i++) {
         const int64_t dim[4] = { a->C, a->W, a->H, frames[i] };
-        if (frames[i] > 0) st = aopt__tensor_map(encode, maps[i], i == 0 ? "x" : i == 1 ? "the tail of x" : "the history", base[i], dim, stride, a->tile * AOPT__WINO_TIME_TILES + 2, AOPT__WINO_TIME_BOX,
+        if (frames[i] > 0) st = aopt__tensor_map(encode, maps[i], i == 0 ? "Winograd input: x" : i == 1 ? "Winograd input: the tail" : "Winograd input: the history", base[i], dim, stride, a->tile * AOPT__WINO_TIME_TILES + 2, AOPT__WINO_TIME_BOX,
                                                  CU_TENSOR_MAP_SWIZZLE_NONE, err);
     }
     if (frames[0] < 1) map->x = map->tail;
@@ -2791,15 +2791,15 @@ static aopt_status aopt__tapgemm_make_maps(const aopt_tapgemm *g, const aopt__ta
     aopt_status st;
 
     if (!encode) return aopt_fail(err, AOPT_E_UNSUPPORTED, "tap GEMM: the driver has no cuTensorMapEncodeTiled");
-    if (g->a_last && ((st = aopt__tensor_map(encode, &map->first, "a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK ||
-                      (st = aopt__tensor_map(encode, &map->last, "a's last frames", g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK)) return st;
+    if (g->a_last && ((st = aopt__tensor_map(encode, &map->first, "tap GEMM: a's first frames", g->a_first ? g->a_first : g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK ||
+                      (st = aopt__tensor_map(encode, &map->last, "tap GEMM: a's last frames", g->a_last, dim_e, row_e, rows, p->single ? 1 : ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK)) return st;
     if (g->a_last && g->frames <= ends) map->part = map->last;      /* nothing lies between them, and a may be NULL */
-    else if ((st = aopt__tensor_map(encode, &map->part, "a", g->a, dim_a, row_a, rows, frames, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    else if ((st = aopt__tensor_map(encode, &map->part, "tap GEMM: a", g->a, dim_a, row_a, rows, frames, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
     if (!g->a_last) map->first = map->last = map->part;
     map->rest = map->part;
-    if (g->a_last && !p->single && (st = aopt__tensor_map(encode, &map->rest, "a", g->a, dim_a, row_a, rows, frames - ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map->w, "w", g->w, dim_w, row_w, AOPT__TG_N, 1, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map->c, "c", g->c, dim_c, row_c, store_rows, 128 / store_rows, CU_TENSOR_MAP_SWIZZLE_128B, err);
+    if (g->a_last && !p->single && (st = aopt__tensor_map(encode, &map->rest, "tap GEMM: a", g->a, dim_a, row_a, rows, frames - ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    if ((st = aopt__tensor_map(encode, &map->w, "tap GEMM: w", g->w, dim_w, row_w, AOPT__TG_N, 1, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map->c, "tap GEMM: c", g->c, dim_c, row_c, store_rows, 128 / store_rows, CU_TENSOR_MAP_SWIZZLE_128B, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
