@@ -976,14 +976,14 @@ static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_
    rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
 typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
 template <bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, const aopt__tile &t, const float (&acc)[2][64], aopt__packed &to)
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, int tile, const float (&acc)[2][64], aopt__packed &to)
 {
-    const int lane = (int)threadIdx.x & 31;
+    const int lane = (int)threadIdx.x & 31, n0 = RAW ? 0 : aopt__tile_at(p, tile).n;
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
         for (int q = 0; q < 4; q++) {
-            const int n = t.n + half * 64 + q * 16 + 2 * (lane & 3);
+            const int n = n0 + half * 64 + q * 16 + 2 * (lane & 3);
             float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
             if (!RAW && p.bias)
 #pragma unroll
@@ -1008,7 +1008,7 @@ template <int HALF>
 static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
                                                            const aopt__packed &c)
 {
-    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, n = t.n + HALF * 64;
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, n = t.n + HALF * 64;
     if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
     aopt__warpgroup_sync(group);
 #pragma unroll
@@ -1022,7 +1022,7 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     aopt__warpgroup_sync(group);
     if (warp == 0 && lane == 0) {
-        if (n < p.n) aopt__tma_store(map, stage, n, t.row + m0 % p.tile_rows, t.frame + m0 / p.tile_rows, t.batch);
+        if (n < p.n) aopt__tma_store(map, stage, n, t.row, t.frame, t.batch);
         asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
@@ -1031,20 +1031,24 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
 template <bool RAW>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
-    const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128;
+    const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, m0_row = m0 % p.tile_rows, m0_frame = m0 / p.tile_rows;
     const uint32_t stage = s.c_stage + m0 * 128;
     float acc[2][64];
     aopt__packed done;
-    aopt__tile of_done = { 0, 0, 0, 0 };
+    aopt__tile of_done = { 0, 0, 0, 0 };            /* found when it is asked for, while products are made: here its divisions would hold them up */
+    int tile_done = 0;
     int a_slot = 0, w_slot = 0, halves = 0; uint32_t a_phase = 0, w_phase = 0;         /* halves: of `done` that have not left */
     const auto store_half = [&]() {
+        if (halves == 2) {
+            of_done = aopt__tile_at(p, tile_done);
+            of_done.row += m0_row; of_done.frame += m0_frame;
+        }
         if (halves == 2) aopt__tapgemm_store<0>(p, map, of_done, group, stage, done);
         else if (halves == 1) aopt__tapgemm_store<1>(p, map, of_done, group, stage, done);
         halves -= halves > 0;
     };
 
     for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at(p, i);
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
             if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
@@ -1077,8 +1081,8 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
         store_half();
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_pack<RAW>(p, t, acc, done);
-        of_done = t;
+        aopt__tapgemm_pack<RAW>(p, i, acc, done);
+        tile_done = i;
         halves = 2;
     }
     store_half();
@@ -1372,77 +1376,78 @@ template <int M> static __device__ __forceinline__ void aopt__wino_bt(const floa
     o[M + 1] = aopt__wino_even<M, -1>(d + 1, scale);
 }
 
-enum { AOPT__WINO_STAGES = 3 };
+enum { AOPT__WINO_STAGES = 3, AOPT__WINO_PX = 128 /* bytes of the 64 channels of a position */ };
 
-/* Input transform: channels of a lane (with M = 6 one channel's window is all that fits in 128 registers), and warps of a block. */
-template <int M> static __host__ __device__ constexpr int aopt__wino_lane() { return M == 6 ? 1 : 2; }
+/* Input transform: warps of a block. */
 template <int M> static __host__ __device__ constexpr int aopt__wino_warps() { return M == 6 ? 4 : 8; }
 
-/* One row of a tile's window, M + 2 positions `px_bytes` apart in shared memory: norm, SiLU, scale, B^T along W, of V channels. */
-template <bool NORM, int M, int V>
-static __device__ __forceinline__ void aopt__wino_row(const char *x, int px_bytes, const float *r, const float (&gamma)[V], float (&row)[V][M + 2])
+/* Two channels as f32. */
+static __device__ __forceinline__ float2 aopt__load2(const void *p) { return __half22float2(*(const __half2 *)p); }
+/* One row of a tile's window, M + 2 positions of 64 channels in shared memory: norm, SiLU, scale, B^T along W, of two channels.  M = 6: gamma is half of it, SiLU by tanh. */
+template <bool NORM, int M>
+static __device__ __forceinline__ void aopt__wino_row(const char *x, const float *r, float2 gamma, float (&row)[2][M + 2])
 {
     constexpr float scale = (float)(aopt__wino<M>::row * aopt__wino<M>::row);
-    float d[V][M + 2];
+    float d[2][M + 2];
 #pragma unroll
     for (int j = 0; j < M + 2; j++) {
-        float u[V];
-        if constexpr (V == 2) { const float2 h = __half22float2(*(const __half2 *)(x + j * px_bytes)); u[0] = h.x; u[V - 1] = h.y; }
-        else u[0] = __half2float(*(const __half *)(x + j * px_bytes));
-#pragma unroll
-        for (int i = 0; i < V; i++) d[i][j] = NORM ? aopt__silu(u[i] * (r[j] * gamma[i]), 1.0f / scale) : u[i] * scale;
+        const float2 u = aopt__load2(x + j * AOPT__WINO_PX);
+        if constexpr (!NORM) { d[0][j] = u.x; d[1][j] = u.y; }
+        else {
+            const float s = u.x * (r[j] * gamma.x), t = u.y * (r[j] * gamma.y);
+            d[0][j] = M == 6 ? aopt__silu_fast(s) : aopt__silu(s, 1.0f / scale);
+            d[1][j] = M == 6 ? aopt__silu_fast(t) : aopt__silu(t, 1.0f / scale);
+        }
     }
 #pragma unroll
-    for (int i = 0; i < V; i++) aopt__wino_bt<M>(d[i], row[i]);
+    for (int i = 0; i < 2; i++) aopt__wino_bt<M>(d[i], row[i], NORM && M == 4 ? 1.0f : scale);
 }
 
-/* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU and both passes in f32, one rounding.
-   Launch     8 warps (M = 6: 4) walk down a strip of tiles, SLICES slices of channels and warps/SLICES tiles wide; a warp has one slice of one tile,
-              64 channels, 32 with M = 6.  x comes in groups of M rows (Mg+1 .. Mg+M: tile row ty needs group ty and the end of group
+/* Reference: wino_input_ref in tests/test_fast.cu.  Norm, SiLU (M = 6: by tanh.approx) and both passes in f32, one rounding.
+   Launch     8 warps (M = 6: 4) walk down a strip of tiles, SLICES slices of 64 channels and warps/SLICES tiles wide; a warp has one slice of one tile,
+              two channels a lane.  x comes in groups of M rows (Mg+1 .. Mg+M: tile row ty needs group ty and the end of group
               ty-1) through a ring of STAGES in shared memory; the two rows that successive tiles share stay in registers,
               transformed; the two columns that neighbours share are computed twice.
    Traffic    x read (Mn+2)/Mn times, n = warps/SLICES (once from DRAM), v written once: 2*C + 4.5*C bytes a position, 2*C + 3.6*C for M = 6. */
 template <bool NORM, int SLICES, int M>
-__global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_warps<M>()) aopt_k_wino_input(const aopt_wino_input a, int strip)
+__global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), M == 6 ? 3 : 2) aopt_k_wino_input(const aopt_wino_input a, int strip)
 {
-    enum { STAGES = AOPT__WINO_STAGES, N = M + 2, V = aopt__wino_lane<M>(), SLICE = 32 * V, WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2,
-           PX_BYTES = SLICES * SLICE * 2, PX_CHUNKS = PX_BYTES / 16, ROW_CHUNKS = PX * PX_CHUNKS, ROW_BYTES = ROW_CHUNKS * 16 };
-    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][M][PX][SLICES*SLICE] fp16, then [STAGES][M][PX] f32 */
-    float *const ring_r = (float *)(aopt__ring + STAGES * M * ROW_BYTES);
+    enum { STAGES = AOPT__WINO_STAGES, N = M + 2, WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2,
+           ROW_BYTES = PX * AOPT__WINO_PX, SLICE_BYTES = M * ROW_BYTES, SLOT_BYTES = SLICES * SLICE_BYTES };
+    extern __shared__ __align__(16) unsigned char aopt__ring[];     /* [STAGES][SLICES][M][PX][64] fp16, then [STAGES][M][PX] f32 */
+    float *const ring_r = (float *)(aopt__ring + STAGES * SLOT_BYTES);
     const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;
     const int C = a.C, H = (int)a.H, W = (int)a.W, tiles_y = (H + M - 1) / M, tiles_x = (W + M - 1) / M;
-    const int slice_blocks = (C + SLICE * SLICES - 1) / (SLICE * SLICES);
-    const int c0 = (int)blockIdx.x % slice_blocks * SLICES * SLICE, tx0 = (int)blockIdx.x / slice_blocks * TILES;
-    const int c = c0 + warp % SLICES * SLICE + V * lane, tx = tx0 + warp / SLICES;
+    const int slice_blocks = (C + 64 * SLICES - 1) / (64 * SLICES);
+    const int c0 = (int)blockIdx.x % slice_blocks * SLICES * 64, tx0 = (int)blockIdx.x / slice_blocks * TILES;
+    const int c = c0 + warp % SLICES * 64 + 2 * lane, tx = tx0 + warp / SLICES;
     const int ty0 = (int)blockIdx.y * strip, ty1 = min(ty0 + strip, tiles_y);
     const bool mine = c < C && tx < tiles_x;
     const int64_t f = (int64_t)blockIdx.z - (a.v_last ? 0 : 2), P = (int64_t)H * W, tiles = (int64_t)tiles_y * tiles_x;
-    const __half *const frame = f >= 0 ? a.x + f * P * C : a.history ? a.history + (f + 2) * P * C : NULL, *const x = frame ? frame : a.x;
     const float *r = !NORM ? NULL : f >= 0 ? a.r + f * P : a.history ? a.r_history + (f + 2) * P : a.r;
-    const bool last = a.v_last && f >= a.frames - 2;
+    const bool last = a.v_last && f >= a.frames - 2, frame_in = f >= 0 || a.history;    /* no history: every row is outside */
     const int frames_of_v = last ? 2 : (int)a.frames + (a.v_last ? -2 : 2);
-    const int H_in = frame ? H : 0;                                 /* no history: every row is outside */
+    const __half *const x = f >= 0 ? a.x + f * P * C : a.history ? a.history + (f + 2) * P * C : a.x;
 
     const auto fetch = [&](int g) {                                 /* rows Mg+1 .. Mg+M into their slot */
         const int slot = (g + STAGES) % STAGES;
         if (g < ty1) {
-            const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * M * ROW_BYTES);
-            for (int q = (int)threadIdx.x; q < ROW_CHUNKS; q += THREADS) {
-                const int px = M * tx0 - 1 + q / PX_CHUNKS, ch = c0 + q % PX_CHUNKS * 8;
+            const uint32_t to = (uint32_t)__cvta_generic_to_shared(aopt__ring) + (uint32_t)(slot * SLOT_BYTES);
+            for (int q = (int)threadIdx.x; q < SLICES * PX * 8; q += THREADS) {     /* 16 bytes of each row */
+                const int px = M * tx0 - 1 + q / 8 % PX, ch = c0 + q / (8 * PX) * 64 + q % 8 * 8;
                 const bool in = px >= 0 && px < W && ch < C;
                 const __half *from = x + ((M * g + 1) * W + px) * C + ch;
 #pragma unroll
                 for (int i = 0; i < M; i++) {
-                    const bool here = in && (unsigned)(M * g + 1 + i) < (unsigned)H_in;
-                    aopt__copy16(to + i * ROW_BYTES + q * 16, here ? from : x, here ? 16 : 0);
+                    const bool here = in && frame_in && (unsigned)(M * g + 1 + i) < (unsigned)H;
+                    aopt__copy16(to + q / (8 * PX) * SLICE_BYTES + i * ROW_BYTES + q % (8 * PX) * 16, here ? from : x, here ? 16 : 0);
                     from += W * C;
                 }
-                if (ROW_CHUNKS <= THREADS) break;
             }
             if (NORM)
                 for (int q = (int)threadIdx.x; q < M * PX; q += THREADS) {
                     const int y = M * g + 1 + q / PX, px = M * tx0 - 1 + q % PX;
-                    const bool in = (unsigned)y < (unsigned)H_in && (unsigned)px < (unsigned)W;
+                    const bool in = frame_in && (unsigned)y < (unsigned)H && (unsigned)px < (unsigned)W;
                     aopt__copy4((uint32_t)__cvta_generic_to_shared(ring_r + slot * M * PX + q), in ? r + y * W + px : r, in ? 4 : 0);
                     if (M * PX <= THREADS) break;
                 }
@@ -1450,15 +1455,15 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
         aopt__copy_commit();                                        /* a group even if empty: the wait counts groups */
     };
 
-    float gamma[V], row[N][V][N];
-#pragma unroll
-    for (int i = 0; i < V; i++) gamma[i] = NORM && mine ? a.gamma[c + i] : 1.0f;
+    float row[N][2][N];
+    const float half = M == 6 ? 0.5f : 1.0f;
+    const float2 gamma = NORM && mine ? make_float2(half * a.gamma[c], half * a.gamma[c + 1]) : make_float2(0.0f, 0.0f);
     __half *v = (last ? a.v_last : a.v) + ((last ? f + 2 - a.frames : a.v_last ? f : f + 2) * tiles + (int64_t)ty0 * tiles_x + tx) * C + c;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) fetch(ty0 - 1 + s);
     for (int g = ty0 - 1; g < ty1; g++) {
         const int slot = (g + STAGES) % STAGES;
-        const char *xs = (const char *)aopt__ring + slot * M * ROW_BYTES + warp / SLICES * M * PX_BYTES + (warp % SLICES * 32 + lane) * V * 2;
+        const char *xs = (const char *)aopt__ring + slot * SLOT_BYTES + warp % SLICES * SLICE_BYTES + warp / SLICES * M * AOPT__WINO_PX + lane * 4;
         const float *rs = ring_r + slot * M * PX + warp / SLICES * M;
         aopt__copy_wait<STAGES - 2>();
         __syncthreads();
@@ -1466,12 +1471,12 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
         if (g >= ty0 && mine) {
             const uint32_t plane = aopt__opaque32((uint32_t)(frames_of_v * tiles * C * 2));
 #pragma unroll
-            for (int i = 0; i < M; i++) aopt__wino_row<NORM, M, V>(xs + i * ROW_BYTES, PX_BYTES, rs + i * PX, gamma, row[i + 2]);
+            for (int i = 0; i < M; i++) aopt__wino_row<NORM, M>(xs + i * ROW_BYTES, rs + i * PX, gamma, row[i + 2]);
 #pragma unroll
             for (int l = 0; l < N; l++) {
-                float o[V][N];
+                float o[2][N];
 #pragma unroll
-                for (int i = 0; i < V; i++) {
+                for (int i = 0; i < 2; i++) {
                     float d[N];
 #pragma unroll
                     for (int k = 0; k < N; k++) d[k] = row[k][i][l];
@@ -1480,22 +1485,16 @@ __global__ void __launch_bounds__(32 * aopt__wino_warps<M>(), 16 / aopt__wino_wa
                     row[1][i][l] = row[M + 1][i][l];
                 }
 #pragma unroll
-                for (int k = 0; k < N; k++) {
-                    char *const to = (char *)v + (uint64_t)plane * (uint32_t)(N * k + l);
-                    if constexpr (V == 2) *(__half2 *)to = __floats2half2_rn(o[0][k], o[V - 1][k]);
-                    else *(__half *)to = __float2half_rn(o[0][k]);
-                }
+                for (int k = 0; k < N; k++) *(__half2 *)((char *)v + (uint64_t)plane * (uint32_t)(N * k + l)) = __floats2half2_rn(o[0][k], o[1][k]);
             }
             v += (int64_t)tiles_x * C;
         } else if (mine) {
 #pragma unroll
-            for (int i = 0; i < 2; i++) aopt__wino_row<NORM, M, V>(xs + (i + M - 2) * ROW_BYTES, PX_BYTES, rs + (i + M - 2) * PX, gamma, row[i]);
+            for (int i = 0; i < 2; i++) aopt__wino_row<NORM, M>(xs + (i + M - 2) * ROW_BYTES, rs + (i + M - 2) * PX, gamma, row[i]);
         }
     }
 }
 
-/* Two channels as f32. */
-static __device__ __forceinline__ float2 aopt__load2(const void *p) { return __half22float2(*(const __half2 *)p); }
 /* Round two channels to fp16, store them, return the sum of squares of what was stored. */
 static __device__ __forceinline__ float aopt__store2(__half *p, float x, float y)
 {
@@ -2516,13 +2515,13 @@ static inline int64_t aopt__div_up(int64_t a, int64_t b) { return (a + b - 1) / 
 template <bool NORM, int SLICES, int M>
 static void aopt__wino_input_launch(const aopt_wino_input *a, int strip, cudaStream_t stream)
 {
-    enum { WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 32 * aopt__wino_lane<M>(), SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
+    enum { WARPS = aopt__wino_warps<M>(), THREADS = 32 * WARPS, TILES = WARPS / SLICES, PX = M * TILES + 2, CHANNELS = SLICES * 64, SMEM = AOPT__WINO_STAGES * M * PX * (CHANNELS * 2 + 4) };
     const dim3 grid((unsigned)(aopt__div_up(a->C, CHANNELS) * aopt__div_up(aopt__div_up(a->W, M), TILES)),
                     (unsigned)aopt__div_up(aopt__div_up(a->H, M), strip), (unsigned)(a->frames + (a->v_last ? 0 : 2)));
     cudaFuncSetAttribute(aopt_k_wino_input<NORM, SLICES, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, SMEM);
     aopt_k_wino_input<NORM, SLICES, M><<<grid, THREADS, SMEM, stream>>>(*a, strip);
 }
-/* Blocks of 128 channels by 4 tiles of 4, or 64 by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
+/* Blocks of 128 channels by 4 tiles of 4, or by 2 of 6, were fastest, strips of about 16 tiles; narrow tensors take 64 by 8 tiles of 4. */
 template <int M> static void aopt__wino_input_launch(const aopt_wino_input *a, cudaStream_t stream)
 {
     const int64_t tiles_y = aopt__div_up(a->H, M);
