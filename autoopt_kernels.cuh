@@ -829,6 +829,10 @@ static __device__ __forceinline__ void aopt__tma_load(uint32_t smem, const CUten
     asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];"
                  :: "r"(smem), "l"(map), "r"(bar), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
 }
+static __device__ __forceinline__ void aopt__tma_prefetch(const CUtensorMap *map, int c0, int c1, int c2, int c3)      /* to L2 */
+{
+    asm volatile("cp.async.bulk.prefetch.tensor.4d.L2.global.tile [%0, {%1, %2, %3, %4}];" :: "l"(map), "r"(c0), "r"(c1), "r"(c2), "r"(c3) : "memory");
+}
 /* To the same place in the blocks of the cluster whose bits are set, each told by its own barrier. */
 static __device__ __forceinline__ void aopt__tma_load_all(uint32_t smem, const CUtensorMap *map, uint32_t bar, int c0, int c1, int c2, int c3, int blocks)
 {
@@ -910,6 +914,15 @@ static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_p
     t.batch = i / p.frame_tiles;
     return t;
 }
+/* From tile i to i + j, given that of j: a loop over tiles without the divisions, whose 130 instructions wait for each other. */
+static __device__ __forceinline__ void aopt__tile_advance(const aopt__tapgemm_params &p, aopt__tile &t, const aopt__tile &by)
+{
+    const int n_end = p.n_tiles * AOPT__TG_N, row_end = p.row_tiles * p.tile_rows, frame_end = p.frame_tiles * p.tile_frames;
+    t.n += by.n; t.row += by.row; t.frame += by.frame; t.batch += by.batch;
+    if (t.n >= n_end) { t.n -= n_end; t.row += p.tile_rows; }
+    if (t.row >= row_end) { t.row -= row_end; t.frame += p.tile_frames; }
+    if (t.frame >= frame_end) { t.frame -= frame_end; t.batch++; }
+}
 static __device__ __forceinline__ void aopt__ring_next(int &slot, uint32_t &phase, int stages)
 {
     if (++slot == stages) { slot = 0; phase ^= 1; }
@@ -928,8 +941,9 @@ static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_
 {
     const int part = (int)blockIdx.x % p.cluster, bytes = p.a_bytes / p.cluster, ends = p.taps - 1, rest = p.part_frames - ends, frame_bytes = p.tile_rows * AOPT__TG_ROW;
     int slot = 0; uint32_t phase = 1;
-    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at(p, i);
+    const aopt__tile by = aopt__tile_at(p, (int)gridDim.x);
+    aopt__tile t = aopt__tile_at(p, (int)blockIdx.x);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance(p, t, by)) {
         const int row = t.row + part * p.part_rows, f = t.frame + part * p.part_frames;
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
@@ -937,6 +951,7 @@ static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_
                 const uint32_t at = to + (uint32_t)(frames_before * frame_bytes);
                 if (p.cluster > 1) aopt__tma_load_all(at, from, full, k * AOPT__TG_K, row, frame, t.batch, (1 << p.cluster) - 1);
                 else aopt__tma_load(at, from, full, k * AOPT__TG_K, row, frame, t.batch);
+                if (p.taps > 1 && k + p.a_stages < p.k_steps) aopt__tma_prefetch(from, (k + p.a_stages) * AOPT__TG_K, row, frame, t.batch);     /* so few boxes fit that memory would be late */
             };
             aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
@@ -961,8 +976,9 @@ static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_
 static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
     int slot = 0; uint32_t phase = 1;
-    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
-        const aopt__tile t = aopt__tile_at(p, i);
+    const aopt__tile by = aopt__tile_at(p, (int)gridDim.x);
+    aopt__tile t = aopt__tile_at(p, (int)blockIdx.x);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance(p, t, by)) {
         for (int k = 0; k < p.k_steps; k++)
             for (int j = 0; j < p.taps; j++) {
                 aopt__bar_wait(s.w_empty + 8 * slot, phase);
@@ -976,9 +992,9 @@ static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_
    rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
 typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
 template <bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, int tile, const float (&acc)[2][64], aopt__packed &to)
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, int first_n, const float (&acc)[2][64], aopt__packed &to)
 {
-    const int lane = (int)threadIdx.x & 31, n0 = RAW ? 0 : aopt__tile_at(p, tile).n;
+    const int lane = (int)threadIdx.x & 31, n0 = RAW ? 0 : first_n;
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
@@ -1003,12 +1019,11 @@ static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_pa
                 }
         }
 }
-/* A warpgroup: 64 columns of them through its half of the staging tile and out by TMA, which clips the edges. */
+/* A warpgroup: 64 columns of them to its half of the staging tile, once what was there has left ... */
 template <int HALF>
-static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage,
-                                                           const aopt__packed &c)
+static __device__ __forceinline__ void aopt__tapgemm_stage(uint32_t stage, int group, const aopt__packed &c)
 {
-    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31, n = t.n + HALF * 64;
+    const int warp = ((int)threadIdx.x >> 5) & 3, lane = (int)threadIdx.x & 31;
     if (warp == 0 && lane == 0) asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");
     aopt__warpgroup_sync(group);
 #pragma unroll
@@ -1019,15 +1034,21 @@ static __device__ __forceinline__ void aopt__tapgemm_store(const aopt__tapgemm_p
             const uint32_t (&v)[4] = c.v[HALF][q][h];
             aopt__stmatrix_x4(stage + row * 128 + ((chunk ^ (row & 7)) << 4), v[0], v[1], v[2], v[3]);
         }
+}
+/* ... and out by TMA, which clips the edges. */
+template <int HALF>
+static __device__ __forceinline__ void aopt__tapgemm_send(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage)
+{
+    const int n = t.n + HALF * 64;
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     aopt__warpgroup_sync(group);
-    if (warp == 0 && lane == 0) {
+    if ((threadIdx.x & 127) == 0) {
         if (n < p.n) aopt__tma_store(map, stage, n, t.row, t.frame, t.batch);
         asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
-/* A warpgroup: multiply and store its 128 rows of every tile.  One wgmma group stays in flight; its slots are given back
-   one step later.  A tile's sums, packed, leave while the next tile's first products are made. */
+/* A warpgroup: multiply and store its 128 rows of every tile.  A group's slots are given back one step later, when the next is in flight.  A tile's sums, packed, leave
+   during the next tile's steps from the second on, a piece to a step and while two groups are in flight: a group is 512 to 1024 clocks of the tensor cores, a piece 300 to 500. */
 template <bool RAW>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
@@ -1035,20 +1056,18 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
     const uint32_t stage = s.c_stage + m0 * 128;
     float acc[2][64];
     aopt__packed done;
-    aopt__tile of_done = { 0, 0, 0, 0 };            /* found when it is asked for, while products are made: here its divisions would hold them up */
-    int tile_done = 0;
-    int a_slot = 0, w_slot = 0, halves = 0; uint32_t a_phase = 0, w_phase = 0;         /* halves: of `done` that have not left */
-    const auto store_half = [&]() {
-        if (halves == 2) {
-            of_done = aopt__tile_at(p, tile_done);
-            of_done.row += m0_row; of_done.frame += m0_frame;
-        }
-        if (halves == 2) aopt__tapgemm_store<0>(p, map, of_done, group, stage, done);
-        else if (halves == 1) aopt__tapgemm_store<1>(p, map, of_done, group, stage, done);
-        halves -= halves > 0;
+    const aopt__tile by = aopt__tile_at(p, (int)gridDim.x);
+    aopt__tile t = aopt__tile_at(p, (int)blockIdx.x), of_done = t;
+    int a_slot = 0, w_slot = 0, pieces = 0; uint32_t a_phase = 0, w_phase = 0;         /* pieces: of storing `done`, still to do */
+    const auto store_piece = [&]() {
+        if (pieces == 4) aopt__tapgemm_stage<0>(stage, group, done);
+        else if (pieces == 3) aopt__tapgemm_send<0>(p, map, of_done, group, stage);
+        else if (pieces == 2) aopt__tapgemm_stage<1>(stage, group, done);
+        else if (pieces == 1) aopt__tapgemm_send<1>(p, map, of_done, group, stage);
+        pieces -= pieces > 0;
     };
 
-    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x) {
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance(p, t, by)) {
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
             if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
@@ -1068,25 +1087,24 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
                     keep = 1;
                 }
                 aopt__wgmma_commit();
+                if (w_held >= 0 && (p.taps == 1 || a_held < 0)) store_piece();     /* no piece delays the return of one of few slots of a */
                 aopt__wgmma_wait<1>();              /* all but the group just issued are done */
                 release();
                 w_held = w_slot; a_held = -1;
                 aopt__ring_next(w_slot, w_phase, p.w_stages);
-                store_half();
             }
             a_held = a_slot;
             aopt__ring_next(a_slot, a_phase, p.a_stages);
         }
-        store_half();                               /* where a tile has fewer steps than halves */
-        store_half();
+        while (pieces > 0) store_piece();           /* where a tile has fewer steps */
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_pack<RAW>(p, i, acc, done);
-        tile_done = i;
-        halves = 2;
+        aopt__tapgemm_pack<RAW>(p, t.n, acc, done);
+        of_done = t;
+        of_done.row += m0_row; of_done.frame += m0_frame;
+        pieces = 4;
     }
-    store_half();
-    store_half();
+    while (pieces > 0) store_piece();
     if ((threadIdx.x & 127) == 0) asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
 }
 #endif
