@@ -781,7 +781,7 @@ AOPT_API aopt_status aopt_cuda_softmax_half(const float *x, struct __half *y, in
               input.  Row g*tiles + t is tile t of frames 4g-2-front .. 4g+3-front, g < G = ceil((front + frames) / 4); rows lie in blocks of
               AOPT_WINO_BLOCK, v and m fp16 [ceil(G*tiles / BLOCK)][6*n*n][BLOCK][C], product q*n*n + p, q along time.  In the GEMM blocks are frames; what
               it makes of the rest of the last block, which nothing writes, no result depends on.  Needs r; no gamma in the output.  SiLU by
-              tanh.approx, off by up to |x| * 2^-12.
+              tanh.approx, off by up to |x| * 2^-12, as it is with m = 6 and no time tile.
    front      with a time tile: 1 to 3 zero frames before the first, at the start of a clip only.  In the input also below 0: of `frames` frames the first
               -front are read, but the first tile of time starts after them; one must be left.  A cut changes no bits where front and the frames before it
               are whole tiles of time.
