@@ -45,6 +45,8 @@ static aopt_status test_judge_attempt(const judge_job *job, attempt *a, aopt_err
     for (i = 0, p = strstr(t.data, " verdict "); i < 5 && !(p && strncmp(p + 9, verdicts[i], strlen(verdicts[i])) == 0); i++) { }
     a->verdict = job->baseline ? V_BASELINE : i == 0 ? V_KEEP : i == 1 ? V_NOISE : i == 2 ? V_SLOWER : i == 3 ? V_REJECT : i == 4 ? V_UNSTABLE : V_NOISE;
     a->code = a->verdict == V_NOISE || a->verdict == V_SLOWER ? 1 : a->verdict == V_REJECT ? (int)test_number(t.data, " code ", 20) : a->verdict == V_UNSTABLE ? 125 : 0;
+    if (strstr(t.data, " unapproved ") && !job->approve) { a->verdict = V_REJECT; a->code = 28; }
+    if (strstr(t.data, " slow init ") && !job->allow_init) { a->verdict = V_REJECT; a->code = 33; }
     test_device_name(a->device, sizeof a->device);
     snprintf(a->env_hash, sizeof a->env_hash, "0123456789abcdef");
     snprintf(a->utc, sizeof a->utc, "2026-01-31T12:00:00Z");
