@@ -5949,6 +5949,8 @@ static void status_json(const view *v, const row *like, const group_count *g, co
         json_text(out, "device", like->field[C_DEVICE]);
         json_number(out, "baseline_ms", g->base); json_number(out, "best_ms", g->best); json_number(out, "speedup", g->base / g->best);
         json_number(out, "best_row", g->best_row >= 0 ? row_number(&v->t.rows[g->best_row], C_N) : NAN);
+        json_number(out, "latest_ms", g->last_row >= 0 ? row_number(&v->t.rows[g->last_row], C_T_CAND) : NAN);
+        json_number(out, "latest_row", g->last_row >= 0 ? row_number(&v->t.rows[g->last_row], C_N) : NAN);
         text_add(out, ",\"attempts\":%d,\"keeps\":%d,\"since_keep\":%d,\"nibbles\":%d,\"may_stop\":%s", g->attempts, g->keeps, s->since_keep, s->nibbles, s->may_stop ? "true" : "false");
         json_text(out, "reason", s->reason);
         text_add(out, ",\"top\":[");
@@ -5981,6 +5983,10 @@ static void status_text(const view *v, const row *like, const group_count *g, co
     text_add(out, "task      %s on %s\nbaseline  ", like->field[C_TASK], like->field[C_DEVICE]);
     add_ms(out, g->base); text_add(out, "\nbest      "); add_ms(out, g->best);
     if (g->best_row >= 0) text_add(out, ", %.2fx, row %s: %s", g->base / g->best, v->t.rows[g->best_row].field[C_N], v->t.rows[g->best_row].field[C_DESC]);
+    if (g->last_row >= 0 && g->last_row != g->best_row) {       /* won its pairs all the same: the cards of the two differ, or their days */
+        text_add(out, "\nlatest    "); add_ms(out, row_number(&v->t.rows[g->last_row], C_T_CAND));
+        text_add(out, ", row %s: %s", v->t.rows[g->last_row].field[C_N], v->t.rows[g->last_row].field[C_DESC]);
+    }
     text_add(out, "\nattempts  %d, %d kept, %d since the last keep\n", g->attempts, g->keeps, s->since_keep);
     while (from > 0 && shown < 5) shown += row_group(&v->t.rows[--from], like);
     for (i = from; i < v->t.n; i++) {

@@ -13,7 +13,7 @@ trap 'rm -rf "$work" "$inside"' EXIT
 candidates/unpack.sh "$work/out" >"$work/log" 2>&1 && candidates/unpack.sh "$inside/out" >>"$work/log" 2>&1
 result "they apply to this tree" $?
 alike=0
-for tree in "$work"/out/[0-9]*/ "$inside"/out/[0-9]*/; do cmp -s optimize.c "$tree/optimize.c" && cmp -s autoopt_kernels.cuh "$tree/autoopt_kernels.cuh" && alike=1; done
+for tree in "$work"/out/[0-9]*/ "$inside"/out/[0-9]*/; do [ -f "$tree/optimize.c" ] || alike=1; cmp -s optimize.c "$tree/optimize.c" && cmp -s autoopt_kernels.cuh "$tree/autoopt_kernels.cuh" && alike=1; done
 result "each differs from this tree" $alike
 (cd "$work/out" && bash tests/test_wino_emulated.sh) >"$work/log" 2>&1
 result "their transforms pass their tests over the emulation" $?

@@ -481,6 +481,14 @@ done
 rm results.tsv; edit "verdict NOISE gain 0 ms 100 gone"; try 1 "after a loss"
 is rows "$(rows | tr ';' '\n' | wc -l)" 6
 
+begin "status names the best time and, if that is another, the latest row that was kept"
+new latest
+try 0 baseline; edit "verdict KEEP gain 10 ms 90 first"; try 0 first
+run 0 status; has best "$out" "best      90 ms, 2.22x, row 2"; case $out in *latest*) no "the best is the latest, and both are named" ;; esac
+edit "verdict KEEP gain 5 ms 92 on a slower machine"; try 0 second
+run 0 status; has best "$out" "best      90 ms"; has latest "$out" "latest    92 ms, row 3: second"
+run 0 status --json; has json "$out" '"latest_ms":92,"latest_row":3'
+
 # --- a person's word --------------------------------------------------------------------------------------
 begin "what waited for a person is judged again with --approve or --allow-init, here and on two machines"
 new person
