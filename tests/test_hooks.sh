@@ -78,7 +78,7 @@ for c in 'git commit -am x' 'git reset --hard' 'git push' 'cd . && git -C . chec
          'echo x > harness.c' 'echo x >> goals.json' 'cat a >| model/target.h' 'sed -i s/60/10/ goals.json' 'perl -pi -e 1 autoopt.h' 'tee results.tsv < x' \
          'cp /tmp/x harness.c' 'mv goals.json /tmp/' 'rm -f results.tsv' 'true; rm harness.c' 'ln -sf /tmp/x build.sh' 'dd if=/dev/zero of=autoopt.h' 'truncate -s 0 leaderboard.md' \
          'bash -c "rm harness.c"' "sh -c 'git commit -m x'" 'x=1 sudo git push origin main' 'echo $(rm harness.c)' 'find . | xargs rm harness.c' "sed -i 's/a/b/' \"harness.c\"" 'rm model/target.h' 'rm -r .git' 'sed -i s,a,b, AGENTS.md' 'rm .claude/settings.json' \
-         "python3 -c \"open('goals.json','w').write('{}')\"" './harness record JOB' './build.sh && ./harness --scope library --desc x' './harness --scope=library --desc x' './harness enlist off' \
+         "python3 -c \"open('goals.json','w').write('{}')\"" './harness record JOB' './build.sh && ./harness --scope library --desc x' './harness --scope=library --desc x' './harness --desc x --approve' './harness --allow-init --desc x' './harness enlist off' \
          "$(printf 'cat > harness.c <<E\nx\nE')" "$(printf 'apply_patch <<E\n%s\nE' "$patch")"; do shell deny "$c"; done
 for c in 'git log --oneline' 'git diff HEAD' 'git show HEAD:optimize.c > optimize.c' 'git status' './build.sh && ./harness --desc "commit to record --scope"' './harness status' './harness verify 2>&1 | tail' \
          'cat harness.c' 'grep -n write harness.c > /tmp/x' 'cp harness.c /tmp/h.c' 'echo "rm harness.c"' 'sed -n 1,9p goals.json' 'sed -i s/a/b/ optimize.c' 'echo x >> PROGRESS.md' 'rm -rf build' \
