@@ -549,10 +549,12 @@ static aopt_status goals_rules(const aopt_json_value *root, goals *g, aopt_error
     g->stop_nibble_pct = 1.5;
     if (goals_number(keep, "min_gain_pct", &g->min_gain_pct, err) || goals_number(keep, "floor_factor", &g->floor_factor, err) ||
         goals_number(keep, "sample_s_cpu", &g->sample_s_cpu, err) || goals_number(keep, "sample_s_gpu", &g->sample_s_gpu, err) ||
-        goals_number(keep, "max_steal_pct", &g->max_steal_pct, err) || goals_number(keep, "plausible", &g->plausible, err) || goals_number(stop, "attempts_without_keep", &attempts, err) ||
+        goals_number(keep, "max_steal_pct", &g->max_steal_pct, err) || goals_number(keep, "plausible", &g->plausible, err) ||
+        goals_number(stop, "attempts_without_keep", &attempts, err) ||
         goals_number(stop, "top_items", &top, err) || goals_number(stop, "nibbles", &nibbles, err) ||
         goals_number(stop, "nibble_pct", &g->stop_nibble_pct, err) || goals_number(stop, "hours", &g->stop_hours, err))
         return AOPT_E_VALUE;
+    if (!(g->plausible > 0 && g->plausible <= 1)) return aopt_fail(err, AOPT_E_VALUE, "goals.json: \"plausible\" is %g, expected more than 0, at most 1", g->plausible);
     g->stop_attempts = (int)attempts; g->stop_top_items = (int)top; g->stop_nibbles = (int)nibbles;
     return AOPT_OK;
 }
@@ -1356,9 +1358,9 @@ typedef struct judge {
     double oracle_s;                    /* spent on fresh references */
 #ifdef AUTOOPT_CUDA
     cublasHandle_t heat_blas;
-    uint16_t *heat;                     /* [3][HEAT_N][HEAT_N] fp16: see judge_heat */
+    uint16_t *heat;                     /* [3][HEAT_N][HEAT_N] fp16, from the first judge_heat on */
 #endif
-    int implausible, slow_init;         /* 1: kept only because a person said --approve, --allow-init */
+    int implausible, slow_init;         /* 1: to be kept, it needs a person's word: --approve, --allow-init */
     text samples, gate;
     int launches;
 } judge;
@@ -2539,25 +2541,21 @@ static aopt_status judge_load_reference(judge *j, double limit_s, aopt_error *er
 }
 
 /* A GPU at its power limit gives more to the first after a pause, and outputs are compared before each pair: on an H200 the first of a pair gained 1 to 2 %, more
-   than pairs differ by otherwise.  So before it the judge itself keeps the GPU busy, for as long as a decode, with products of random numbers: whoever is first
-   starts as the second does, and no side has a call that is not timed. */
+   than pairs differ by otherwise.  So before it the judge itself keeps the GPU busy, as long as a decode takes but HEAT_S at most, with products of random numbers:
+   whoever is first starts as the second does, and no side has an untimed call just before the other's timed one.  0, or 125. */
 #ifdef AUTOOPT_CUDA
 enum { HEAT_N = 4096, HEAT_PRODUCTS = 16 };
-static const double HEAT_S = 1;         /* at most */
+static const double HEAT_S = 1;
 static int heat_new(judge *j)
 {
-    const size_t n = (size_t)HEAT_N * HEAT_N;
-    uint16_t *const m = (uint16_t *)malloc(2 * n * sizeof *m);
-    uint32_t x = 1;
+    const size_t bytes = (size_t)HEAT_N * HEAT_N * sizeof *j->heat;
+    uint64_t *const m = (uint64_t *)malloc(2 * bytes);
     size_t i;
-    int ok = m != NULL && cublasCreate(&j->heat_blas) == CUBLAS_STATUS_SUCCESS && cudaMalloc((void **)&j->heat, 3 * n * sizeof *m) == cudaSuccess;
-    for (i = 0; ok && i < 2 * n; i++) {
-        x = x * 1664525u + 1013904223u;
-        m[i] = (uint16_t)((x >> 16 & 0x83ffu) | 0x3000u);       /* fp16, +-0.125 to 0.25 */
-    }
-    ok = ok && cudaMemcpy(j->heat, m, 2 * n * sizeof *m, cudaMemcpyHostToDevice) == cudaSuccess;
+    int ok = m != NULL && cublasCreate(&j->heat_blas) == CUBLAS_STATUS_SUCCESS && cudaMalloc((void **)&j->heat, 3 * bytes) == cudaSuccess;
+    for (i = 0; ok && i < 2 * bytes / sizeof *m; i++) m[i] = (aopt_random_u64(1, i) & 0x83ff83ff83ff83ffu) | 0x3000300030003000u;      /* four in fp16, +-0.125 to 0.25 */
+    ok = ok && cudaMemcpy(j->heat, m, 2 * bytes, cudaMemcpyHostToDevice) == cudaSuccess;
     free(m);
-    return ok ? 0 : 1;
+    return ok;
 }
 
 static void heat_free(judge *j)
@@ -2566,22 +2564,21 @@ static void heat_free(judge *j)
     cudaFree(j->heat);
 }
 
-static void judge_heat(judge *j, double seconds)
+static int judge_heat(judge *j, double seconds)
 {
     const float one = 1, zero = 0;
     const size_t n = (size_t)HEAT_N * HEAT_N;
-    const double end = aopt_seconds() + fmin(seconds, HEAT_S);
-    int i;
-    while (aopt_seconds() < end) {
-        for (i = 0; i < HEAT_PRODUCTS; i++)
-            cublasGemmEx(j->heat_blas, CUBLAS_OP_T, CUBLAS_OP_N, HEAT_N, HEAT_N, HEAT_N, &one, j->heat, CUDA_R_16F, HEAT_N, j->heat + n, CUDA_R_16F, HEAT_N, &zero, j->heat + 2 * n,
-                         CUDA_R_16F, HEAT_N, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
-        cudaDeviceSynchronize();
-    }
+    double end;
+    int i, ok = j->heat || heat_new(j);
+    for (end = aopt_seconds() + fmin(seconds, HEAT_S); ok && aopt_seconds() < end; ok = ok && cudaDeviceSynchronize() == cudaSuccess)
+        for (i = 0; ok && i < HEAT_PRODUCTS; i++)
+            ok = cublasGemmEx(j->heat_blas, CUBLAS_OP_T, CUBLAS_OP_N, HEAT_N, HEAT_N, HEAT_N, &one, j->heat, CUDA_R_16F, HEAT_N, j->heat + n, CUDA_R_16F, HEAT_N, &zero, j->heat + 2 * n,
+                              CUDA_R_16F, HEAT_N, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT) == CUBLAS_STATUS_SUCCESS;
+    return ok ? 0 : judge_fail(j, NULL, 125, "the judge cannot keep the GPU busy before a pair: %s", cudaGetErrorString(cudaGetLastError()));
 }
 #else
 static void heat_free(judge *j) { (void)j; }
-static void judge_heat(judge *j, double seconds) { (void)j; (void)seconds; }
+static int judge_heat(judge *j, double seconds) { (void)j; (void)seconds; return 0; }
 #endif
 
 static aopt_status judge_buffers(judge *j, aopt_error *err)
@@ -2596,7 +2593,6 @@ static aopt_status judge_buffers(judge *j, aopt_error *err)
     j->first = (float *)buffer_new(j->output_bytes);
     j->work = (float *)buffer_new(j->output_bytes);
 #ifdef AUTOOPT_CUDA
-    if (heat_new(j) != 0) return aopt_fail(err, AOPT_E_MEMORY, "task %s: out of device memory", j->job->task->name);
     j->staged = (float *)buffer_new(j->input_bytes);
     j->look = (uint64_t *)buffer_new(2 * sizeof *j->look);
     if (!j->staged || !j->look) return aopt_fail(err, AOPT_E_MEMORY, "task %s: out of device memory", j->job->task->name);
@@ -2880,8 +2876,7 @@ static int race_together(race *r, double sum[2], uint64_t *seed)
     int i, h, rc;
     for (i = 0; i < r->decodes; i++) {
         *seed = judge_random(j);
-        if ((rc = judge_fresh(j, *seed)) != 0) return rc;
-        judge_heat(j, j->side[0].last_s);
+        if ((rc = judge_fresh(j, *seed)) != 0 || (rc = judge_heat(j, j->side[0].last_s)) != 0) return rc;
         for (h = 0; h < 2; h++) {
             const int side_i = (h + r->first + i) & 1;
             if ((rc = side_decode(j, &j->side[side_i], j->fresh, *seed, &t)) != 0) return rc;
@@ -6020,7 +6015,7 @@ static void status_text(const view *v, const row *like, const group_count *g, co
     text_add(out, "task      %s on %s\nbaseline  ", like->field[C_TASK], like->field[C_DEVICE]);
     add_ms(out, g->base); text_add(out, "\nbest      "); add_ms(out, g->best);
     if (g->best_row >= 0) text_add(out, ", %.2fx, row %s: %s", g->base / g->best, v->t.rows[g->best_row].field[C_N], v->t.rows[g->best_row].field[C_DESC]);
-    if (g->last_row >= 0 && g->last_row != g->best_row) {       /* won its pairs all the same: the cards of the two differ, or their days */
+    if (g->last_row >= 0 && g->last_row != g->best_row) {       /* what HEAD holds all the same: the machines of the two differ, or their days */
         text_add(out, "\nlatest    "); add_ms(out, row_number(&v->t.rows[g->last_row], C_T_CAND));
         text_add(out, ", row %s: %s", v->t.rows[g->last_row].field[C_N], v->t.rows[g->last_row].field[C_DESC]);
     }

@@ -54,6 +54,8 @@ check "clock: ... which the row says" expect 0 'a person said --approve' "$clock
 sed -i.kept 's/"max_steal_pct": 5/&, "plausible": 1e-9/' goals.json
 ./build.sh cpu >"$work/build" 2>&1 && gcc -std=c11 -O1 -fopenmp -DAUTOOPT_TEST_CLOCK -include build/frozen.h harness.c build/cpu/autoopt.o -o "$clock" -lm -ldl
 check "clock: and with another bound in goals.json" bench_clock 0 '^KEEP' 'pair 100 0.0001'
+sed -i 's/"plausible": 1e-9/"plausible": 0/' goals.json
+check "clock: but not with none" bash -c './build.sh cpu >/dev/null 2>&1; ./harness verify --task nano 2>&1 | grep "plausible. is 0, expected"'
 mv goals.json.kept goals.json
 ./build.sh cpu >"$work/build" 2>&1 && gcc -std=c11 -O1 -fopenmp -DAUTOOPT_TEST_CLOCK -include build/frozen.h harness.c build/cpu/autoopt.o -o "$clock" -lm -ldl
 printf 'floor 0.02\npair 100 97\n' >"$work/times"
