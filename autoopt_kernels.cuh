@@ -879,6 +879,23 @@ static __device__ __forceinline__ void aopt__wgmma_m64n128k16(float (&d)[64], ui
         : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48)
         : "l"(a), "l"(b), "r"(keep));
 }
+/* The same of d[64x256] and b[256x16]. */
+static __device__ __forceinline__ void aopt__wgmma_m64n256k16(float (&d)[128], uint64_t a, uint64_t b, int keep)
+{
+    asm volatile("{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %130, 0;\n\t"
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, "
+        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127}, "
+        "%128, %129, p, 1, 1, 0, 0;\n\t}"
+        : AOPT__D16(d, 0), AOPT__D16(d, 16), AOPT__D16(d, 32), AOPT__D16(d, 48), AOPT__D16(d, 64), AOPT__D16(d, 80), AOPT__D16(d, 96), AOPT__D16(d, 112)
+        : "l"(a), "l"(b), "r"(keep));
+}
 static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t r0, uint32_t r1, uint32_t r2, uint32_t r3)
 {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};"
@@ -888,8 +905,12 @@ static __device__ __forceinline__ void aopt__stmatrix_x4(uint32_t smem, uint32_t
 
 /* ---- tap GEMM ---- */
 
-enum { AOPT__TG_M = 256, AOPT__TG_N = 128, AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_BYTES = AOPT__TG_N * AOPT__TG_ROW,
+enum { AOPT__TG_K = 64, AOPT__TG_THREADS = 384, AOPT__TG_ROW = 2 * AOPT__TG_K, AOPT__TG_W_PART = 128 * AOPT__TG_ROW,
        AOPT__TG_C_BYTES = 2 * 128 * 64 * 2, AOPT__TG_BARRIER_BYTES = 512, AOPT__TG_MAX_STAGES = 12 };
+/* A tile of sums is 256 x 128 or, wide, 128 x 256. */
+static __host__ __device__ constexpr int aopt__tg_m(bool wide) { return wide ? 128 : 256; }
+static __host__ __device__ constexpr int aopt__tg_n(bool wide) { return wide ? 256 : 128; }
+static __host__ __device__ constexpr int aopt__tg_w_bytes(bool wide) { return aopt__tg_n(wide) * AOPT__TG_ROW; }
 
 typedef struct aopt__tapgemm_params {
     int taps, k_steps, tile_rows, tile_frames, n_tiles, row_tiles, tiles, frame_tiles;
@@ -904,22 +925,34 @@ typedef struct aopt__tapgemm_maps { CUtensorMap part, first, last, rest, w, c; }
 
 #if AOPT__SM90A
 typedef struct aopt__tile { int n, row, frame, batch; } aopt__tile;
-/* n fastest: the blocks at work together share rows of a through L2, and those of a cluster, next to each other, have the same; then rows, frames, batch. */
+/* n fastest: the blocks at work together share rows of a through L2; then rows, frames, batch.  Those of a cluster, next to each other, have the same rows or, wide, the
+   same columns of rows below each other; `tiles` counts a tile beyond the last row then where rows are odd in number: all zeros, never stored. */
+template <bool WIDE>
 static __device__ __forceinline__ aopt__tile aopt__tile_at(const aopt__tapgemm_params &p, int i)
 {
+    const int together = WIDE ? p.cluster : 1;
     aopt__tile t;
-    t.n = i % p.n_tiles * AOPT__TG_N; i /= p.n_tiles;
-    t.row = i % p.row_tiles * p.tile_rows; i /= p.row_tiles;
+    i /= together;
+    t.n = i % p.n_tiles * aopt__tg_n(WIDE); i /= p.n_tiles;
+    t.row = i % (p.row_tiles / together) * (together * p.tile_rows); i /= p.row_tiles / together;
     t.frame = i % p.frame_tiles * p.tile_frames;
     t.batch = i / p.frame_tiles;
     return t;
 }
+template <bool WIDE>
+static __device__ __forceinline__ aopt__tile aopt__tile_first(const aopt__tapgemm_params &p)
+{
+    aopt__tile t = aopt__tile_at<WIDE>(p, (int)blockIdx.x);
+    if (WIDE) t.row += (int)blockIdx.x % p.cluster * p.tile_rows;
+    return t;
+}
 /* From tile i to i + j, given that of j: a loop over tiles without the divisions, whose 130 instructions wait for each other. */
+template <bool WIDE>
 static __device__ __forceinline__ void aopt__tile_advance(const aopt__tapgemm_params &p, aopt__tile &t, const aopt__tile &by)
 {
-    const int n_end = p.n_tiles * AOPT__TG_N, row_end = p.row_tiles * p.tile_rows, frame_end = p.frame_tiles * p.tile_frames;
+    const int n_end = p.n_tiles * aopt__tg_n(WIDE), row_end = p.row_tiles * p.tile_rows, frame_end = p.frame_tiles * p.tile_frames;
     t.n += by.n; t.row += by.row; t.frame += by.frame; t.batch += by.batch;
-    if (t.n >= n_end) { t.n -= n_end; t.row += p.tile_rows; }
+    if (t.n >= n_end) { t.n -= n_end; t.row += p.tile_rows * (WIDE ? p.cluster : 1); }
     if (t.row >= row_end) { t.row -= row_end; t.frame += p.tile_frames; }
     if (t.frame >= frame_end) { t.frame -= frame_end; t.batch++; }
 }
@@ -937,23 +970,24 @@ typedef struct aopt__tapgemm_smem {
 
 /* One thread: fill the ring of a, each slot the box of one k step.  Blocks of a cluster have the same rows: each brings its part of them, for all.  For zeros it asks for
    frames that are not there, as it does past the last. */
+template <bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const aopt__tapgemm_maps &map)
 {
-    const int part = (int)blockIdx.x % p.cluster, bytes = p.a_bytes / p.cluster, ends = p.taps - 1, rest = p.part_frames - ends, frame_bytes = p.tile_rows * AOPT__TG_ROW;
+    const int part = WIDE ? 0 : (int)blockIdx.x % p.cluster, bytes = WIDE ? p.a_bytes : p.a_bytes / p.cluster, ends = p.taps - 1, rest = p.part_frames - ends, frame_bytes = p.tile_rows * AOPT__TG_ROW;
     int slot = 0; uint32_t phase = 1;
-    const aopt__tile by = aopt__tile_at(p, (int)gridDim.x);
-    aopt__tile t = aopt__tile_at(p, (int)blockIdx.x);
-    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance(p, t, by)) {
+    const aopt__tile by = aopt__tile_at<WIDE>(p, (int)gridDim.x);
+    aopt__tile t = aopt__tile_first<WIDE>(p);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance<WIDE>(p, t, by)) {
         const int row = t.row + part * p.part_rows, f = t.frame + part * p.part_frames;
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t to = s.a_ring + slot * p.a_bytes + part * bytes, full = s.a_full + 8 * slot;
             const auto load = [&](const CUtensorMap *from, int frame, int frames_before) {
                 const uint32_t at = to + (uint32_t)(frames_before * frame_bytes);
-                if (p.cluster > 1) aopt__tma_load_all(at, from, full, k * AOPT__TG_K, row, frame, t.batch, (1 << p.cluster) - 1);
+                if (!WIDE && p.cluster > 1) aopt__tma_load_all(at, from, full, k * AOPT__TG_K, row, frame, t.batch, (1 << p.cluster) - 1);
                 else aopt__tma_load(at, from, full, k * AOPT__TG_K, row, frame, t.batch);
                 if (p.taps > 1 && k + p.a_stages < p.k_steps) aopt__tma_prefetch(from, (k + p.a_stages) * AOPT__TG_K, row, frame, t.batch);     /* so few boxes fit that memory would be late */
             };
-            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block of the cluster */
+            aopt__bar_wait(s.a_empty + 8 * slot, phase);        /* in every block that has the rows */
             aopt__bar_expect(full, (uint32_t)p.a_bytes);
             if (!p.frames) load(&map.part, f, 0);
             else if (p.single) {
@@ -972,54 +1006,61 @@ static __device__ __forceinline__ void aopt__tapgemm_load_a(const aopt__tapgemm_
         }
     }
 }
-/* One thread: fill the ring of w, a slot per k step and tap. */
+/* One thread: fill the ring of w, a slot per k step and tap, in parts of 128 columns.  Blocks of a cluster that have the same columns bring a part each, for all. */
+template <bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_load_w(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map)
 {
+    enum { BYTES = aopt__tg_w_bytes(WIDE) };
+    const int part = (int)blockIdx.x % p.cluster;
     int slot = 0; uint32_t phase = 1;
-    const aopt__tile by = aopt__tile_at(p, (int)gridDim.x);
-    aopt__tile t = aopt__tile_at(p, (int)blockIdx.x);
-    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance(p, t, by)) {
+    const aopt__tile by = aopt__tile_at<WIDE>(p, (int)gridDim.x);
+    aopt__tile t = aopt__tile_first<WIDE>(p);
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance<WIDE>(p, t, by)) {
         for (int k = 0; k < p.k_steps; k++)
             for (int j = 0; j < p.taps; j++) {
+                const uint32_t to = s.w_ring + slot * BYTES, full = s.w_full + 8 * slot;
                 aopt__bar_wait(s.w_empty + 8 * slot, phase);
-                aopt__bar_expect(s.w_full + 8 * slot, AOPT__TG_W_BYTES);
-                aopt__tma_load(s.w_ring + slot * AOPT__TG_W_BYTES, map, s.w_full + 8 * slot, k * AOPT__TG_K, t.n, j, t.batch);
+                aopt__bar_expect(full, BYTES);
+                if (WIDE && p.cluster > 1) aopt__tma_load_all(to + part * AOPT__TG_W_PART, map, full, k * AOPT__TG_K, t.n + part * 128, j, t.batch, (1 << p.cluster) - 1);
+                else
+                    for (int h = 0; h < aopt__tg_n(WIDE) / 128; h++) aopt__tma_load(to + h * AOPT__TG_W_PART, map, full, k * AOPT__TG_K, t.n + h * 128, j, t.batch);
                 aopt__ring_next(slot, phase, p.w_stages);
             }
     }
 }
-/* A warpgroup's 128 x 128 sums in fp16: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].  Lane l holds columns 2*(l%4), +1 of
-   rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
+/* A warpgroup's sums in fp16, in the halves that leave together.  128 x 128: [64 columns][16 columns][64 rows][8x8 matrices: columns + 8 in bit 1, rows + 8 in bit 0].
+   64 x 256: [128 columns][16 columns of 64][64 columns][8x8 matrices].  Lane l holds columns 2*(l%4), +1 of rows l/4 and l/4 + 8 of every 8 columns of its warp's 16 rows. */
 typedef struct aopt__packed { uint32_t v[2][4][2][4]; } aopt__packed;
-template <bool RAW>
-static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, int first_n, const float (&acc)[2][64], aopt__packed &to)
+template <bool RAW, bool WIDE>
+static __device__ __forceinline__ void aopt__tapgemm_pack(const aopt__tapgemm_params &p, int first_n, const float (&acc)[128], aopt__packed &to)
 {
-    const int lane = (int)threadIdx.x & 31, n0 = RAW ? 0 : first_n;
+    const int lane = (int)threadIdx.x & 31;
 #pragma unroll
     for (int half = 0; half < 2; half++)
 #pragma unroll
         for (int q = 0; q < 4; q++) {
-            const int n = n0 + half * 64 + q * 16 + 2 * (lane & 3);
             float b[4] = { 0.0f, 0.0f, 0.0f, 0.0f };
-            if (!RAW && p.bias)
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                const int n = first_n + (WIDE ? half * 128 + h * 64 : half * 64) + q * 16 + 2 * (lane & 3);
+                if (!RAW && p.bias && (WIDE || h == 0))
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        const int col = n + (e >> 1) * 8 + (e & 1);
+                        if (col < p.n) b[e] = p.bias[col];
+                    }
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
-                    const int col = n + (e >> 1) * 8 + (e & 1);
-                    if (col < p.n) b[e] = p.bias[col];
-                }
-#pragma unroll
-            for (int h = 0; h < 2; h++)
-#pragma unroll
-                for (int e = 0; e < 4; e++) {
-                    const int d = (half * 8 + q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
-                    const float x = acc[h][d], y = acc[h][d + 1];
+                    const int d = (WIDE ? half * 64 + h * 32 : h * 64 + half * 32) + (q * 2 + (e >> 1)) * 4 + (e & 1) * 2;
+                    const float x = acc[d], y = acc[d + 1];
                     const __half2 h2 = RAW ? __floats2half2_rn(x, y)
                                            : __floats2half2_rn(fmaf(x, p.alpha, b[e & 2]), fmaf(y, p.alpha, b[(e & 2) + 1]));
                     to.v[half][q][h][e] = *(const uint32_t *)&h2;
                 }
+            }
         }
 }
-/* A warpgroup: 64 columns of them to its half of the staging tile, once what was there has left ... */
+/* A warpgroup: half of them to its half of the staging tile, two boxes of 64 rows and columns, once what was there has left ... */
 template <int HALF>
 static __device__ __forceinline__ void aopt__tapgemm_stage(uint32_t stage, int group, const aopt__packed &c)
 {
@@ -1036,54 +1077,69 @@ static __device__ __forceinline__ void aopt__tapgemm_stage(uint32_t stage, int g
         }
 }
 /* ... and out by TMA, which clips the edges. */
-template <int HALF>
+template <int HALF, bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_send(const aopt__tapgemm_params &p, const CUtensorMap *map, const aopt__tile &t, int group, uint32_t stage)
 {
-    const int n = t.n + HALF * 64;
+    const int n = t.n + HALF * (aopt__tg_n(WIDE) / 2);
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     aopt__warpgroup_sync(group);
     if ((threadIdx.x & 127) == 0) {
-        if (n < p.n) aopt__tma_store(map, stage, n, t.row, t.frame, t.batch);
+        for (int h = 0; h < (WIDE ? 2 : 1); h++)                /* 256 x 128: both in one box of 128 rows */
+            if (n + 64 * h < p.n) aopt__tma_store(map, stage + h * 64 * 128, n + 64 * h, t.row, t.frame, t.batch);
         asm volatile("cp.async.bulk.commit_group;" ::: "memory");
     }
 }
-/* A warpgroup: multiply and store its 128 rows of every tile.  A group's slots are given back one step later, when the next is in flight.  A tile's sums, packed, leave
+/* A warp has read slot `held` (-1: none) of a ring that SHARED says all blocks of the cluster fill. */
+template <bool SHARED>
+static __device__ __forceinline__ void aopt__tapgemm_free(const aopt__tapgemm_params &p, uint32_t empty, int held)
+{
+    const int lane = (int)threadIdx.x & 31;
+    if (lane < (SHARED ? p.cluster : 1) && held >= 0) {
+        if (SHARED) aopt__bar_arrive_at(empty + 8 * held, lane);
+        else aopt__bar_arrive(empty + 8 * held);
+    }
+}
+/* A warpgroup: multiply and store its half of the rows of every tile.  A group's slots are given back one step later, when the next is in flight.  A tile's sums, packed, leave
    during the next tile's steps from the second on, a piece to a step and while two groups are in flight: a group is 512 to 1024 clocks of the tensor cores, a piece 300 to 500. */
-template <bool RAW>
+template <bool RAW, bool WIDE>
 static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgemm_params &p, const aopt__tapgemm_smem &s, const CUtensorMap *map, int group)
 {
-    const int lane = (int)threadIdx.x & 31, m0 = (group - 1) * 128, m0_row = m0 % p.tile_rows, m0_frame = m0 / p.tile_rows;
-    const uint32_t stage = s.c_stage + m0 * 128;
-    float acc[2][64];
+    enum { W_BYTES = aopt__tg_w_bytes(WIDE) };
+    const int m0 = (group - 1) * (aopt__tg_m(WIDE) / 2), m0_row = m0 % p.tile_rows, m0_frame = m0 / p.tile_rows;
+    const uint32_t stage = s.c_stage + (group - 1) * (AOPT__TG_C_BYTES / 2);
+    float acc[128];
     aopt__packed done;
-    const aopt__tile by = aopt__tile_at(p, (int)gridDim.x);
-    aopt__tile t = aopt__tile_at(p, (int)blockIdx.x), of_done = t;
+    const aopt__tile by = aopt__tile_at<WIDE>(p, (int)gridDim.x);
+    aopt__tile t = aopt__tile_first<WIDE>(p), of_done = t;
     int a_slot = 0, w_slot = 0, pieces = 0; uint32_t a_phase = 0, w_phase = 0;         /* pieces: of storing `done`, still to do */
     const auto store_piece = [&]() {
         if (pieces == 4) aopt__tapgemm_stage<0>(stage, group, done);
-        else if (pieces == 3) aopt__tapgemm_send<0>(p, map, of_done, group, stage);
+        else if (pieces == 3) aopt__tapgemm_send<0, WIDE>(p, map, of_done, group, stage);
         else if (pieces == 2) aopt__tapgemm_stage<1>(stage, group, done);
-        else if (pieces == 1) aopt__tapgemm_send<1>(p, map, of_done, group, stage);
+        else if (pieces == 1) aopt__tapgemm_send<1, WIDE>(p, map, of_done, group, stage);
         pieces -= pieces > 0;
     };
 
-    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance(p, t, by)) {
+    for (int i = (int)blockIdx.x; i < p.tiles; i += (int)gridDim.x, aopt__tile_advance<WIDE>(p, t, by)) {
         int keep = 0, w_held = -1, a_held = -1;     /* slots that the group in flight reads */
         const auto release = [&]() {
-            if (lane == 0 && w_held >= 0) aopt__bar_arrive(s.w_empty + 8 * w_held);
-            if (lane < p.cluster && a_held >= 0) aopt__bar_arrive_at(s.a_empty + 8 * a_held, lane);
+            aopt__tapgemm_free<WIDE>(p, s.w_empty, w_held);
+            aopt__tapgemm_free<!WIDE>(p, s.a_empty, a_held);
         };
         for (int k = 0; k < p.k_steps; k++) {
             const uint32_t a_rows = s.a_ring + a_slot * p.a_bytes + m0 * AOPT__TG_ROW;
             aopt__bar_wait(s.a_full + 8 * a_slot, a_phase);
             for (int j = 0; j < p.taps; j++) {
-                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * AOPT__TG_W_BYTES);
+                const uint64_t a = aopt__wgmma_desc(a_rows + j * p.tile_rows * AOPT__TG_ROW), w = aopt__wgmma_desc(s.w_ring + w_slot * W_BYTES);
                 aopt__bar_wait(s.w_full + 8 * w_slot, w_phase);
                 aopt__wgmma_fence();
 #pragma unroll
                 for (int c = 0; c < AOPT__TG_K / 16; c++) {     /* k16 steps of 32 bytes; addresses in units of 16 */
-                    aopt__wgmma_m64n128k16(acc[0], a + 2 * c, w + 2 * c, keep);
-                    aopt__wgmma_m64n128k16(acc[1], a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
+                    if constexpr (WIDE) aopt__wgmma_m64n256k16(acc, a + 2 * c, w + 2 * c, keep);
+                    else {
+                        aopt__wgmma_m64n128k16(*(float (*)[64])acc, a + 2 * c, w + 2 * c, keep);
+                        aopt__wgmma_m64n128k16(*(float (*)[64])(acc + 64), a + 64 * AOPT__TG_ROW / 16 + 2 * c, w + 2 * c, keep);
+                    }
                     keep = 1;
                 }
                 aopt__wgmma_commit();
@@ -1099,7 +1155,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
         while (pieces > 0) store_piece();           /* where a tile has fewer steps */
         aopt__wgmma_wait<0>();
         release();
-        aopt__tapgemm_pack<RAW>(p, t.n, acc, done);
+        aopt__tapgemm_pack<RAW, WIDE>(p, t.n, acc, done);
         of_done = t;
         of_done.row += m0_row; of_done.frame += m0_frame;
         pieces = 4;
@@ -1112,6 +1168,7 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
 /* The tap GEMM on Hopper.  Reference: gemm_ref in tests/test_fast.cu.
    Block      256 x 128 outputs, persistent.  Warpgroup 0 loads (warp 0: a, warp 1: w); warpgroups 1 and 2 multiply
               128 rows each as two m64n128 halves.  A cluster is one block or two side by side along n.
+              WIDE (RAW alone): 128 x 256, 64 rows each as m64n256, which reads a sixth less of shared memory.  A cluster is one block or two below each other, which bring half of w each, for both.
    Why        one box of a, tile_frames + taps - 1 frames of tile_rows rows and 64 k, serves all taps: a tap is a shift of
               tile_rows*128 bytes, a multiple of the swizzle's 1024.  The two blocks of a pair bring half a box each, for both.  Per k64 step of
               1024 clocks a block takes 16 KB of w from L2, and of a 16 KB (one tap) or 7 KB (three taps, tile_rows 32) in a pair, 32 or 13 KB alone.
@@ -1121,18 +1178,18 @@ static __device__ __forceinline__ void aopt__tapgemm_multiply(const aopt__tapgem
    RAW        alpha is 1 and there is no bias.
    Traffic    a: (tile_frames + taps - 1) / tile_frames * n_tiles / cluster times through L2, once from DRAM where the tiles of
               one wave fit there; w: once; c: written once. */
-template <bool RAW>
+template <bool RAW, bool WIDE>
 __global__ void __launch_bounds__(AOPT__TG_THREADS, 1)
 aopt_k_tapgemm(const __grid_constant__ aopt__tapgemm_maps maps, const aopt__tapgemm_params p)
 {
 #if AOPT__SM90A
     extern __shared__ __align__(1024) unsigned char aopt__smem[];
-    const int group = (int)threadIdx.x >> 7;
+    const int group = __shfl_sync(0xffffffffu, (int)threadIdx.x >> 7, 0);    /* the same in all of a warp, which the compiler then knows: descriptors in uniform registers */
     aopt__tapgemm_smem s;
     s.c_stage = ((uint32_t)__cvta_generic_to_shared(aopt__smem) + 1023u) & ~1023u;
     s.a_ring = s.c_stage + AOPT__TG_C_BYTES;
     s.w_ring = s.a_ring + p.a_stages * p.a_bytes;
-    s.a_full = s.w_ring + p.w_stages * AOPT__TG_W_BYTES;
+    s.a_full = s.w_ring + p.w_stages * aopt__tg_w_bytes(WIDE);
     s.a_empty = s.a_full + 8 * AOPT__TG_MAX_STAGES;
     s.w_full = s.a_empty + 8 * AOPT__TG_MAX_STAGES;
     s.w_empty = s.w_full + 8 * AOPT__TG_MAX_STAGES;
@@ -1141,19 +1198,19 @@ aopt_k_tapgemm(const __grid_constant__ aopt__tapgemm_maps maps, const aopt__tapg
         for (int i = 0; i < AOPT__TG_MAX_STAGES; i++) {
             aopt__bar_init(s.a_full + 8 * i, 1);
             aopt__bar_init(s.w_full + 8 * i, 1);
-            aopt__bar_init(s.a_empty + 8 * i, 8 * p.cluster);   /* one arrival per multiplying warp of the cluster */
-            aopt__bar_init(s.w_empty + 8 * i, 8);
+            aopt__bar_init(s.a_empty + 8 * i, WIDE ? 8 : 8 * p.cluster);    /* one arrival per multiplying warp, of the cluster where all of it reads what comes */
+            aopt__bar_init(s.w_empty + 8 * i, WIDE ? 8 * p.cluster : 8);
         }
         asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     }
     aopt__cluster_sync();
     if (group > 0) {                                    /* 128 sums, 64 packed ones and 40 more.  256*232 + 128*40 = 384*168, what the launch gave: more would wait forever */
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-        aopt__tapgemm_multiply<RAW>(p, s, &maps.c, group);
+        aopt__tapgemm_multiply<RAW, WIDE>(p, s, &maps.c, group);
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
-        if (threadIdx.x == 0) aopt__tapgemm_load_a(p, s, maps);
-        else if (threadIdx.x == 32) aopt__tapgemm_load_w(p, s, &maps.w);
+        if (threadIdx.x == 0) aopt__tapgemm_load_a<WIDE>(p, s, maps);
+        else if (threadIdx.x == 32) aopt__tapgemm_load_w<WIDE>(p, s, &maps.w);
     }
     aopt__cluster_sync();                               /* another block still sends rows and arrivals here */
 #endif
@@ -2761,29 +2818,33 @@ static aopt_status aopt__tapgemm_check(const aopt_tapgemm *g, aopt_error *err)
     return AOPT_OK;
 }
 
-/* Whether `cluster` blocks that follow each other along n can share out a box of a: its frames or, if it is one frame, its rows. */
-static int aopt__tapgemm_shares(const aopt_tapgemm *g, int tile_rows, int cluster)
+/* Blocks of a cluster: two if they can share out a box of a, its frames or, if it is one frame, its rows; wide, if there are two tiles of rows. */
+static int aopt__tapgemm_cluster(const aopt_tapgemm *g, bool wide, const aopt_tapgemm_plan *plan, int64_t row_tiles)
 {
-    const int box_frames = 256 / tile_rows + g->taps - 1;
-    return aopt__div_up(g->n, AOPT__TG_N) % cluster == 0 && (box_frames == 1 || box_frames % cluster == 0);
+    const int box_frames = aopt__tg_m(wide) / plan->tile_rows + g->taps - 1;
+    if (plan->grid % 2) return 1;
+    if (wide) return row_tiles > 1 ? 2 : 1;
+    return aopt__div_up(g->n, aopt__tg_n(wide)) % 2 == 0 && (box_frames == 1 || box_frames % 2 == 0) ? 2 : 1;
 }
 /* Fill the zero fields of plan: the tile shape with the fewest tiles (ties: most frames, least traffic of a), then the
    deepest rings that fit beside the staging tile. */
-static void aopt__tapgemm_plan(const aopt_tapgemm *g, aopt_tapgemm_plan *plan)
+static void aopt__tapgemm_plan(const aopt_tapgemm *g, bool wide, aopt_tapgemm_plan *plan)
 {
+    const int tile_m = aopt__tg_m(wide), w_bytes = aopt__tg_w_bytes(wide);
     int64_t best = INT64_MAX;
     int rows, box_frames, room;
     if (plan->tile_rows == 0)
-        for (rows = 32; rows <= 256; rows *= 2) {
-            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, 256 / rows);
-            if (rows == 256 && g->taps > 1) break;      /* the box would hold taps whole tiles: no room for a ring */
+        for (rows = tile_m / 8; rows <= tile_m; rows *= 2) {
+            const int64_t tiles = aopt__div_up(g->rows, rows) * aopt__div_up(g->frames, tile_m / rows);
+            if (rows == tile_m && g->taps > 1) break;   /* the box would hold taps whole tiles: no room for a ring */
             if (tiles < best) { best = tiles; plan->tile_rows = rows; }
         }
-    box_frames = 256 / plan->tile_rows + g->taps - 1;
+    if (plan->tile_rows > tile_m) plan->tile_rows = tile_m;
+    box_frames = tile_m / plan->tile_rows + g->taps - 1;
     room = 232448 - 1024 - AOPT__TG_BARRIER_BYTES - AOPT__TG_C_BYTES;
-    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : 2;
+    if (plan->a_stages == 0) plan->a_stages = g->taps == 1 ? 4 : plan->tile_rows * box_frames <= (wide ? 160 : 288) ? 3 : 2;
     room -= plan->a_stages * plan->tile_rows * box_frames * AOPT__TG_ROW;
-    if (plan->w_stages == 0) plan->w_stages = room / AOPT__TG_W_BYTES < AOPT__TG_MAX_STAGES ? room / AOPT__TG_W_BYTES : AOPT__TG_MAX_STAGES;
+    if (plan->w_stages == 0) plan->w_stages = room / w_bytes < AOPT__TG_MAX_STAGES ? room / w_bytes : AOPT__TG_MAX_STAGES;
 }
 
 /* Whether a's first and last frames, if they lie elsewhere, are the beginning and the end of parts, which are then two boxes or one. */
@@ -2796,10 +2857,10 @@ static int aopt__tapgemm_parts_fit(const aopt_tapgemm *g, int tile_frames, int p
             if ((f > 0 && f < ends) || (f + part_frames > g->frames && (f == 0 || f + part_frames != g->frames + ends))) return 0;
     return part_frames > ends;
 }
-static aopt_status aopt__tapgemm_make_maps(const aopt_tapgemm *g, const aopt__tapgemm_params *p, aopt__tapgemm_maps *map, aopt_error *err)
+static aopt_status aopt__tapgemm_make_maps(const aopt_tapgemm *g, bool wide, const aopt__tapgemm_params *p, aopt__tapgemm_maps *map, aopt_error *err)
 {
     const aopt__encode_fn encode = aopt__encoder();
-    const int store_rows = p->tile_rows < 128 ? p->tile_rows : 128, ends = g->taps - 1, rows = p->part_rows ? p->part_rows : p->tile_rows, frames = p->single || p->part_rows ? 1 : p->part_frames;
+    const int half = wide ? 64 : 128, store_rows = p->tile_rows < half ? p->tile_rows : half, ends = g->taps - 1, rows = p->part_rows ? p->part_rows : p->tile_rows, frames = p->single || p->part_rows ? 1 : p->part_frames;
     const int64_t frame_a = g->a_frame, frame_c = g->c_frame, tap_w = g->n * g->w_row, frame_e = g->rows * g->a_row;
     const int64_t dim_a[4] = { g->k, g->rows, g->a_last ? g->frames - ends : g->frames + ends, g->batch }, row_a[3] = { g->a_row, frame_a, g->batch > 1 ? g->a_batch : frame_a };
     const int64_t dim_e[4] = { g->k, g->rows, ends, g->batch }, row_e[3] = { g->a_row, frame_e, ends * frame_e };
@@ -2815,8 +2876,8 @@ static aopt_status aopt__tapgemm_make_maps(const aopt_tapgemm *g, const aopt__ta
     if (!g->a_last) map->first = map->last = map->part;
     map->rest = map->part;
     if (g->a_last && !p->single && (st = aopt__tensor_map(encode, &map->rest, "tap GEMM: a", g->a, dim_a, row_a, rows, frames - ends, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
-    if ((st = aopt__tensor_map(encode, &map->w, "tap GEMM: w", g->w, dim_w, row_w, AOPT__TG_N, 1, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
-    return aopt__tensor_map(encode, &map->c, "tap GEMM: c", g->c, dim_c, row_c, store_rows, 128 / store_rows, CU_TENSOR_MAP_SWIZZLE_128B, err);
+    if ((st = aopt__tensor_map(encode, &map->w, "tap GEMM: w", g->w, dim_w, row_w, 128, 1, CU_TENSOR_MAP_SWIZZLE_128B, err)) != AOPT_OK) return st;
+    return aopt__tensor_map(encode, &map->c, "tap GEMM: c", g->c, dim_c, row_c, store_rows, half / store_rows, CU_TENSOR_MAP_SWIZZLE_128B, err);
 }
 
 AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const aopt_tapgemm_plan *wanted, cudaStream_t stream, aopt_error *err)
@@ -2835,29 +2896,32 @@ AOPT__DEF aopt_status aopt_cuda_tapgemm_planned(const aopt_tapgemm *gemm, const 
     if (g.taps == 1 && g.a_frame == g.rows * g.a_row && g.c_frame == g.rows * g.c_row) { g.rows *= g.frames; g.frames = 1; }      /* one long matrix */
     memset(&plan, 0, sizeof plan);
     if (wanted) plan = *wanted;
-    aopt__tapgemm_plan(&g, &plan);
-    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = 256 / plan.tile_rows;
+    const bool raw = g.alpha == 1.0f && !g.bias, wide = raw && g.n % aopt__tg_n(true) == 0;        /* a tile of columns that is not full would waste more */
+    aopt__tapgemm_plan(&g, wide, &plan);
+    p.taps = g.taps; p.tile_rows = plan.tile_rows; p.tile_frames = aopt__tg_m(wide) / plan.tile_rows;
     box_frames = p.tile_frames + g.taps - 1;
     p.k_steps = (int)aopt__div_up(g.k, AOPT__TG_K);
-    p.n_tiles = (int)aopt__div_up(g.n, AOPT__TG_N);
+    p.n_tiles = (int)aopt__div_up(g.n, aopt__tg_n(wide));
     p.row_tiles = (int)aopt__div_up(g.rows, plan.tile_rows);
+    p.cluster = aopt__tapgemm_cluster(&g, wide, &plan, p.row_tiles);
+    if (wide) p.row_tiles = (int)aopt__div_up(p.row_tiles, p.cluster) * p.cluster;
     p.frame_tiles = (int)aopt__div_up(g.frames, p.tile_frames);
     p.tiles = (int)(g.batch * p.frame_tiles * p.row_tiles * p.n_tiles);
     p.a_stages = plan.a_stages; p.w_stages = plan.w_stages;
-    p.cluster = aopt__tapgemm_shares(&g, plan.tile_rows, 2) && plan.grid % 2 == 0 ? 2 : 1;
-    p.part_rows = box_frames == 1 ? plan.tile_rows / p.cluster : 0; p.part_frames = box_frames / p.cluster;
+    const int shares = wide ? 1 : p.cluster;            /* of a box of a */
+    p.part_rows = box_frames == 1 ? plan.tile_rows / shares : 0; p.part_frames = box_frames / shares;
     p.a_bytes = plan.tile_rows * box_frames * AOPT__TG_ROW;
     p.frames = g.a_last ? (int)g.frames : 0; p.zeros = !g.a_first; p.single = g.a_last && !aopt__tapgemm_parts_fit(&g, p.tile_frames, p.part_frames);
     p.n = (int)g.n; p.alpha = g.alpha; p.bias = g.bias;
-    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * AOPT__TG_W_BYTES;
+    smem = 1024 + AOPT__TG_BARRIER_BYTES + AOPT__TG_C_BYTES + p.a_stages * p.a_bytes + p.w_stages * aopt__tg_w_bytes(wide);
     if (p.a_stages < 2 || p.w_stages < 2 || p.a_stages > AOPT__TG_MAX_STAGES || p.w_stages > AOPT__TG_MAX_STAGES || smem > 232448 ||
         box_frames > 256)
         return aopt_fail(err, AOPT_E_ARG, "tap GEMM: %d and %d stages of %d x %d rows need %d bytes of shared memory, of 232448",
                          p.a_stages, p.w_stages, plan.tile_rows, box_frames, smem);
-    if ((st = aopt__tapgemm_make_maps(&g, &p, &maps, err)) != AOPT_OK) return st;
+    if ((st = aopt__tapgemm_make_maps(&g, wide, &p, &maps, err)) != AOPT_OK) return st;
     if (plan.grid == 0) plan.grid = aopt__multiprocessors() / p.cluster * p.cluster;
     if (plan.grid > p.tiles) plan.grid = p.tiles;
-    void (*const kernel)(aopt__tapgemm_maps, aopt__tapgemm_params) = g.alpha == 1.0f && !g.bias ? aopt_k_tapgemm<true> : aopt_k_tapgemm<false>;
+    void (*const kernel)(aopt__tapgemm_maps, aopt__tapgemm_params) = !raw ? aopt_k_tapgemm<false, false> : wide ? aopt_k_tapgemm<true, true> : aopt_k_tapgemm<true, false>;
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, smem);
     cudaLaunchAttribute cluster = {};
     cudaLaunchConfig_t launch = {};
