@@ -397,7 +397,6 @@ typedef struct gpu {
     int layer_n;
     int64_t T, h, w;
     int chunk, outer, wide;
-    int lead;                           /* latent frames that go first, alone: 1 where there are tiles of time, which then start at the clip's second frame at every level; or 0 */
     int over_time;                      /* the device has the shared memory for tiles of time */
     __half *buffer[BUFFERS];
     float *r[BUFFERS];
@@ -568,7 +567,6 @@ static void make_plan(gpu *g, const aopt_vae *vae)
         l = &g->plan[i];
         if (l->time_tile || l->act_in) link_tail(g, i);
         else if (l->how == WINOGRAD) l->spare = spare_of(g, history_n(l));
-        if (l->time_tile) g->lead = 1;
     }
 }
 
@@ -794,8 +792,8 @@ static aopt_status winograd_gemm(const gpu *g, const layer *l, int64_t n, const 
     return aopt_cuda_tapgemm(g->gemm_blas, &t, 0, err);
 }
 
-/* All products of the clip's first frame, which has only zeros before it, where the others go in tiles of time: of the six products along time the last one is the last tap's alone, and so
-   are its weights those of a convolution over height and width.  v: second of two frames of each product. */
+/* All products of the clip's first frame, which has only zeros before it, where the others go in tiles of time: of the six products along time the last one is the last tap's
+   alone, and so are its weights those of a convolution over height and width.  v: the second of two frames. */
 static aopt_status first_frame_gemm(const gpu *g, const layer *l, const __half *v, __half *m, aopt_error *err)
 {
     const int64_t products = products_of(l) / AOPT_WINO_TIME_PRODUCTS, frame = tiles_of(l) * l->ci;
@@ -839,44 +837,48 @@ static __half *tail_after(const gpu *g, int layer_at, int64_t frames) { return l
 static aopt_status run_winograd(gpu *g, layer *l, const chunk *c, aopt_error *err)
 {
     const int64_t P = l->H * l->W, F = c->frames[l->level];
-    const int time_tile = c->first ? 0 : l->time_tile;      /* with one the clip's first frame comes alone */
     const __half *x = data(g, l, l->from, l->ci);
     const float *r = l->norm ? g->r[l->from] : NULL;
     __half *y = data(g, l, l->to, l->co), *const tail = tail_before(g, l->in_tail, F), *before = c->first ? NULL : l->history;
     aopt_status st = AOPT_OK;
-    int64_t f, n;
+    int64_t f, n, deep;
+    int alone;
     if (tail) swap_spare(g, l);         /* at once: the output's last frames may take the place of the history, which the first part's input has read by then */
     for (f = 0; f < F && !st; f += n) {
         aopt_wino_input in;
         aopt_wino_output out;
         memset(&in, 0, sizeof in);
         memset(&out, 0, sizeof out);
-        n = least(l->part, F - f);
-        if (time_tile) {
-            in.x = x; in.r = r; in.frames = f + n; in.front = -(int)f;
+        /* Of a whole tile of time the first latent frame makes one frame, which goes alone; of level 1's half a tile too, which gets a zero frame in front: later chunks start at whole tiles. */
+        alone = l->time_tile && c->first && f == 0 && l->level > 1;
+        out.front = l->time_tile && c->first && f == 0 && l->level == 1;
+        n = alone ? 1 : least(l->part - out.front, F - f);
+        deep = out.front + n;
+        if (l->time_tile && !alone) {
+            in.x = x; in.r = r; in.frames = f + n; in.front = f ? -(int)f : out.front;
             in.history = before; in.r_history = before ? l->history_r : NULL;
             in.tail = tail; in.tail_at = F - 2;
         } else {
             in.x = x + f * P * l->ci; in.r = r ? r + f * P : NULL; in.frames = n;
-            in.v_last = l->time_tile ? (__half *)work(g, l) : g->spare[l->spare];
-            if (n == 1 && !l->time_tile) st = keep_one(l, before, in.v_last, err);
+            in.v_last = alone ? (__half *)work(g, l) : g->spare[l->spare];
+            if (n == 1 && !alone) st = keep_one(l, before, in.v_last, err);
         }
         in.gamma = r ? g->params + l->gamma_at : NULL;
         in.v = (__half *)work(g, l);
-        in.H = l->H; in.W = l->W; in.C = l->ci; in.tile = l->tile; in.time_tile = time_tile;
-        out.m = (__half *)(work(g, l) + align(2 * products_of(l) * rows_in(l, n) * l->ci));
-        out.alpha = alpha_of(g, l) * (time_tile == l->time_tile ? 1.0f : l->first_unit / l->unit);
+        in.H = l->H; in.W = l->W; in.C = l->ci; in.tile = l->tile; in.time_tile = alone ? 0 : l->time_tile;
+        out.m = (__half *)(work(g, l) + align(2 * products_of(l) * rows_in(l, deep) * l->ci));
+        out.alpha = alpha_of(g, l) * (alone ? l->first_unit / l->unit : 1.0f);
         out.bias = g->params + l->bias_at;
         out.residual = l->add == NONE ? NULL : data(g, l, l->add, l->co) + f * P * l->co;
         out.y = y + f * P * l->co;
         out.r = g->r[l->to] + f * P;
-        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile; out.time_tile = time_tile;
+        out.frames = n; out.H = l->H; out.W = l->W; out.C = l->co; out.norm_c = l->norm_co; out.tile = l->tile; out.time_tile = in.time_tile;
         out.gamma = l->act_out ? g->params + l[1].gamma_at : NULL;
-        out.residual_tail = tail_after(g, l->add_tail, F); out.y_tail = tail_before(g, l->out_tail, F); out.tail_at = F - 2 - f;
+        if (!alone) { out.residual_tail = tail_after(g, l->add_tail, F); out.y_tail = tail_before(g, l->out_tail, F); out.tail_at = F - 2 - f; }      /* alone it is none of the last two, or the only one */
         if (!st) st = aopt_cuda_wino_input(&in, 0, err);
         lap(g, l, "input", 0.0);
-        if (!st) st = time_tile == l->time_tile ? winograd_gemm(g, l, n, before, in.v, in.v_last, (__half *)out.m, err) : first_frame_gemm(g, l, in.v_last, (__half *)out.m, err);
-        lap(g, l, "gemm", 2.0 * l->co * l->ci * (time_tile == l->time_tile ? gemm_taps_of(l) * products_of(l) * (double)rows_out(l, n) : products_of(l) / AOPT_WINO_TIME_PRODUCTS * (double)tiles_of(l)));
+        if (!st) st = alone ? first_frame_gemm(g, l, in.v_last, (__half *)out.m, err) : winograd_gemm(g, l, deep, before, in.v, in.v_last, (__half *)out.m, err);
+        lap(g, l, "gemm", 2.0 * l->co * l->ci * (alone ? (double)(products_of(l) / AOPT_WINO_TIME_PRODUCTS * tiles_of(l)) : gemm_taps_of(l) * products_of(l) * (double)rows_out(l, deep)));
         if (!l->time_tile) { swap_spare(g, l); before = l->history; }
         if (!st) st = aopt_cuda_wino_output(&out, 0, err);
         lap(g, l, "output", 0.0);
@@ -1099,7 +1101,7 @@ static aopt_status run_outer(gpu *g, const float *latent, int64_t T_all, int64_t
     c.frames[0] = n;
     st = run_layers(g, &c, 0, inner, err);
     for (done = 0; done < n && !st; done += m) {
-        m = at + done == 0 && g->lead ? g->lead : least(g->chunk, n - done);
+        m = least(g->chunk, n - done);
         c.outer_at = done;
         c.video = video + (at + done ? 4 * (at + done) - 3 : 0) * 256 * hw;
         c.first = at + done == 0;
@@ -1115,7 +1117,7 @@ static aopt_status decode_gpu(void *ctx, const aopt_tensor *latent, aopt_tensor 
     aopt_status st = AOPT_OK;
     int64_t at, n;
     for (at = 0; at < g->T && !st; at += n) {
-        n = least(most_frames(g, 0) - (at ? 0 : g->lead), g->T - at);
+        n = least(most_frames(g, 0), g->T - at);
         st = run_outer(g, (const float *)latent->data, g->T, at, n, (float *)video->data, err);
     }
     return st;
@@ -1280,22 +1282,16 @@ static aopt_status load(gpu *g, const aopt_vae *vae, aopt_error *err)
 /* The plan for chunks of up to `chunk` latent frames, pieces of about equal size unless the tuning names one; returns the bytes outside the space. */
 static int64_t plan_chunks(gpu *g, const aopt_vae *vae, const tuning *t, int chunk, int64_t *least_space, int64_t *most_space)
 {
-    int64_t T, n, most, even;
+    const int64_t n = least(chunk, g->T), most = least(t->outer > n ? t->outer : n, g->T);
     gpu fresh;
     memset(&fresh, 0, sizeof fresh);
     fresh.T = g->T; fresh.h = g->h; fresh.w = g->w;
+    fresh.outer = (int)div_up(g->T, div_up(g->T, most));
+    fresh.chunk = (int)(t->chunk ? n : div_up(fresh.outer, div_up(fresh.outer, n)));
     fresh.wide = t->wide;
     fresh.over_time = g->over_time; fresh.profile = g->profile;
     *g = fresh;
     make_plan(g, vae);
-    even = 1 + g->lead;                         /* level 1 has two frames for a latent one, a tile of time four */
-    T = g->T + g->lead;                         /* the lead ends such a pair */
-    n = least(chunk, g->T > 1 ? g->T - g->lead : 1);
-    most = least(t->outer > n ? t->outer : n, T);
-    g->outer = (int)(div_up(div_up(T, div_up(T, most)), even) * even);
-    T = least(g->outer, g->T > 1 ? g->T - g->lead : 1);
-    g->chunk = (int)(t->chunk ? n : div_up(T, div_up(T, n)));
-    if (!t->chunk && g->chunk > 1) g->chunk = (int)least(div_up(g->chunk, even) * even, n / even * even);
     measure(g, least_space, most_space);
     return place(g, NULL);
 }
