@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# unpack.sh OUT - the candidates that wait for a GPU, each a folder in OUT (which must not exist), and the line that packs them.
-# They are cumulative: each patch applies to HEAD after the ones before it.  Once a candidate is recorded, its patch leaves this folder, unless
-# it was faster by less than can be told from noise and the next is to stand on it.  PROGRESS.md says what is expected of them.
+# unpack.sh OUT - the candidates that wait for a GPU or for a person, each a folder in OUT (which must not exist), and the line that packs them.
+# They are cumulative: each patch applies to HEAD after the ones before it.  Once a candidate is recorded, its patch leaves this folder, unless it waits for
+# a person's word, or was faster by less than can be told from noise and the next is to stand on it.  PROGRESS.md says what is expected of them.
 set -eu
 [ $# = 1 ] && [ ! -e "$1" ] || { sed -n '2,4p' "$0"; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -136,6 +136,18 @@ static void compare(const char *name, const aopt_vae *vae, const floats &latent,
                 else CHECK(psnr(got, first) >= (aopt_cuda_has_wgmma() ? limit : 80.0), "%s: chunks of %d %s, %s: %.2f dB beside the first", name, size, how, blas ? "cuBLAS" : "wgmma", psnr(got, first));
             }
         }
+    if (aopt_cuda_has_wgmma() && shape[1] > 2) {            /* causal: what follows the first two latent frames changes no bit of the five that they make */
+        const int64_t latent_frame = shape[2] * shape[3], frame = 256 * latent_frame, frames = aopt_vae_frames(shape[1]);
+        floats other = latent;
+        tuning causal = shipped;
+        int differ = 0;
+        causal.wide = wide;
+        for (int64_t i = 0; i < (int64_t)other.size(); i++) if (i / latent_frame % shape[1] > 1) other[(size_t)i] += 0.25f;
+        const floats got = decode_twice(vae, other, shape, &causal);
+        for (int64_t c = 0; c < 3; c++) differ += memcmp(&got[(size_t)(c * frames * frame)], &first[(size_t)(c * frames * frame)], (size_t)(5 * frame) * sizeof(float)) != 0;
+        CHECK(differ == 0, "%s: later latent frames change earlier video frames", name);
+        CHECK(memcmp(&got[(size_t)(5 * frame)], &first[(size_t)(5 * frame)], (size_t)frame * sizeof(float)) != 0, "%s: later latent frames change nothing", name);
+    }
     floats wrong = latent;
     tuning t = shipped;
     float top = 0.0f;
