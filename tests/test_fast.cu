@@ -304,14 +304,13 @@ static const gemm_case gemm_cases[] = {
     { 3, 5, 64, 40, 72, 1, 0, 128 }, { 2, 3, 37, 40, 72, 3, 8, 5 }, { 1, 2, 130, 136, 64, 1, 0, 1 },
     { 2, 1, 300, 512, 200, 1, 0, 0 }, { 2, 6, 64, 400, 72, 1, 0, 128 }, { 1, 3, 130, 512, 136, 3, 0, 0 } };       /* four tiles of columns, which blocks share in pairs */
 
-static void gemm_paths(bool fancy)
+static void gemm_paths(float alpha, bool with_bias)
 {
-    const float alpha = fancy ? 0.25f : 1.0f;
     for (const gemm_case &c : gemm_cases) {
-        const gemm_data d = gemm_ref(c, alpha, fancy);
+        const gemm_data d = gemm_ref(c, alpha, with_bias);
         device<__half> a(d.a), w(d.w), out((int64_t)d.want.size());
         device<float> bias(d.bias);
-        const aopt_tapgemm g = gemm_of(c, d, a, w, out, alpha, fancy ? bias.p : NULL);
+        const aopt_tapgemm g = gemm_of(c, d, a, w, out, alpha, with_bias ? bias.p : NULL);
         size_t at = 0;
         int wrong;
         if (aopt_cuda_has_wgmma()) {
@@ -328,8 +327,9 @@ static void gemm_paths(bool fancy)
               wrong, (int)d.want.size(), (int)at, out.get()[at], d.want[at]);
     }
 }
-static void test_tapgemm(void) { gemm_paths(false); }
-static void test_tapgemm_alpha_bias(void) { gemm_paths(true); }
+static void test_tapgemm(void) { gemm_paths(1.0f, false); }
+static void test_tapgemm_alpha(void) { gemm_paths(0.25f, false); }
+static void test_tapgemm_alpha_bias(void) { gemm_paths(0.25f, true); }
 
 /* a in three pieces, its first and last taps - 1 frames apart: the same sums through wgmma, whatever the plan; without the first frames those of zeros. */
 static void gemm_ends(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &plans)
@@ -1079,7 +1079,8 @@ static void upsample_cases(int tile)
     /* H, W, C, frames out, shortcut channels, factor_t, skip */
     static const int cases[][7] = { { 5, 6, 24, 2, 24, 2, 0 }, { 4, 3, 16, 3, 32, 1, 0 }, { 6, 9, 40, 3, 40, 2, 1 }, { 2, 1, 16, 2, 32, 2, 0 },
                                     { 3, 4, 72, 2, 144, 2, 0 }, { 2, 3, 520, 1, 1040, 1, 0 }, { 1, 1, 8, 1, 0, 1, 0 },
-                                    { 1, 9, 136, 1, 136, 1, 0 }, { 11, 1, 8, 1, 16, 1, 0 }, { 8, 12, 24, 1, 0, 1, 0 } };
+                                    { 1, 9, 136, 1, 136, 1, 0 }, { 11, 1, 8, 1, 16, 1, 0 }, { 8, 12, 24, 1, 0, 1, 0 },
+                                    { 9, 10, 64, 1, 128, 1, 0 }, { 10, 9, 64, 2, 64, 2, 0 } };        /* a whole tile, and all lanes have channels */
     static double form[81 * 9];
     const int products = (2 * tile + 1) * (2 * tile + 1), planes = (tile + 1) * (tile + 1);
     const aopt_conv_form f = { form, products, 9, 0, NULL };
@@ -1296,6 +1297,7 @@ int main(int argc, char **argv)
     printf("wgmma kernels: %s\n", aopt_cuda_has_wgmma() ? "yes" : "no");
     if (!small && cublasCreate(&blas) != CUBLAS_STATUS_SUCCESS) { printf("FAIL cublasCreate\n"); return 1; }
     RUN(test_tapgemm);
+    RUN(test_tapgemm_alpha);
     RUN(test_tapgemm_alpha_bias);
     RUN(test_tapgemm_plans_equal_bits);
     RUN(test_tapgemm_ends);

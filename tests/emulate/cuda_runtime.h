@@ -126,6 +126,14 @@ template <typename T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
     emulate_yield();
     return out;
 }
+/* Byte i of the result is the byte of {x, y} that nibble i of s names, x first. */
+static inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s)
+{
+    const unsigned long long both = (unsigned long long)y << 32 | x;
+    unsigned r = 0;
+    for (int i = 0; i < 4; i++) r |= (unsigned)(both >> 8 * (s >> 4 * i & 7) & 255) << 8 * i;
+    return r;
+}
 static inline bool __all_sync(unsigned, bool v)
 {
     const int me = emulate_current, first = me / 32 * 32;
