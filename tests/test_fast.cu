@@ -388,6 +388,7 @@ static void test_tapgemm_ends(void)
     gemm_ends({ 2, 1, 33, 136, 64, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 64, 2, 2, 2 }, { 32, 2, 2, 1 } });
     gemm_ends({ 2, 2, 40, 40, 72, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 32, 2, 3, 0 } });
     gemm_ends({ 1, 3, 70, 264, 40, 2, 0, 0 }, { { 0, 0, 0, 0 }, { 256, 2, 4, 3 }, { 64, 2, 4, 2 } });
+    gemm_ends({ 2, 11, 90, 512, 328, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 0, 0, 0, 1 }, { 0, 0, 0, 2 }, { 0, 0, 0, 7 }, { 32, 2, 2, 4 }, { 64, 2, 2, 2 } });
 }
 static void plans_equal_bits(const gemm_case &c, const std::vector<aopt_tapgemm_plan> &plans)
 {
@@ -419,6 +420,9 @@ static void test_tapgemm_plans_equal_bits(void)
     plans_equal_bits({ 2, 3, 300, 200, 40, 1, 0, 0 }, { { 0, 0, 0, 0 }, { 256, 2, 2, 1 }, { 128, 2, 2, 2 }, { 64, 2, 2, 4 } });      /* one step a tile, several tiles a block */
     plans_equal_bits({ 1, 5, 300, 200, 200, 2, 0, 0 }, { { 256, 2, 4, 0 }, { 256, 2, 4, 3 }, { 64, 2, 4, 2 } });                    /* a part is a frame of the box; none */
     plans_equal_bits({ 2, 6, 64, 400, 72, 1, 0, 128 }, { { 0, 0, 0, 0 }, { 64, 2, 2, 7 }, { 256, 4, 4, 0 }, { 128, 3, 5, 4 }, { 32, 4, 2, 1 } });
+    /* columns that fill tiles of any width, many tiles a block, which work alone and in pairs */
+    plans_equal_bits({ 2, 11, 90, 512, 328, 3, 0, 0 }, { { 0, 0, 0, 0 }, { 0, 0, 0, 1 }, { 0, 0, 0, 2 }, { 0, 0, 0, 6 }, { 0, 0, 0, 7 }, { 32, 2, 2, 4 }, { 64, 2, 2, 2 } });
+    plans_equal_bits({ 2, 5, 64, 512, 200, 1, 0, 128 }, { { 0, 0, 0, 0 }, { 0, 0, 0, 1 }, { 0, 0, 0, 2 }, { 0, 0, 0, 7 }, { 32, 2, 2, 4 }, { 64, 2, 2, 2 }, { 128, 2, 2, 0 } });
 }
 static void test_tapgemm_refuses(void)
 {
