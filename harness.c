@@ -2540,7 +2540,8 @@ static aopt_status judge_load_reference(judge *j, double limit_s, aopt_error *er
     return AOPT_OK;
 }
 
-/* A GPU at its power limit gives more to the first after a pause, and outputs are compared before each pair: on an H200 the first of a pair gained 1 to 2 %, more
+/* ---- what the GPU does before a pair ----
+   A GPU at its power limit gives more to the first after a pause, and outputs are compared before each pair: on an H200 the first of a pair gained 1 to 2 %, more
    than pairs differ by otherwise.  So before it the judge itself keeps the GPU busy, as long as a decode takes but HEAT_S at most, with products of random numbers:
    whoever is first starts as the second does, and no side has an untimed call just before the other's timed one.  0, or 125. */
 #ifdef AUTOOPT_CUDA
@@ -2580,6 +2581,8 @@ static int judge_heat(judge *j, double seconds)
 static void heat_free(judge *j) { (void)j; }
 static int judge_heat(judge *j, double seconds) { (void)j; (void)seconds; return 0; }
 #endif
+
+/* ---- buffers; a judge begins and ends ---- */
 
 static aopt_status judge_buffers(judge *j, aopt_error *err)
 {
